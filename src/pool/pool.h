@@ -1,0 +1,191 @@
+/*
+ * pool.h: the policy of one pool, for one (database, user): which client gets which server
+ * connection, and when connections are opened, kept and closed. The semantics are those of
+ * SQLAlchemy's QueuePool.
+ *
+ * No I/O and no clock: time is an argument, connections are reached through a table of methods.
+ * Any thread may call; a pool has one lock, held for the policy only. Methods are called after it
+ * has been released, on the calling thread, in the order in which the policy decided.
+ *
+ * Server connections belong to the worker whose number they carry. A grant to a waiter of the
+ * server's own worker is immediate; to one of another worker it has two phases: the policy marks
+ * server and waiter (GRANTED) and calls methods->granted(); the session moves the descriptor and
+ * calls pool_grant_arrived() on the waiter's worker, which says whether the waiter still wants it.
+ */
+#ifndef PGSLUICE_POOL_POOL_H
+#define PGSLUICE_POOL_POOL_H
+
+#include "base/clock.h"
+#include "config/settings.h"
+#include "pg/failure.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct pool;
+
+enum pool_server_state {
+    POOL_SERVER_NEW,        /* made, not yet known to any pool */
+    POOL_SERVER_CONNECTING, /* from methods->create until pool_connected or pool_lost */
+    POOL_SERVER_IDLE,       /* in the idle list of its worker */
+    POOL_SERVER_GRANTED,    /* on its way to a waiter of another worker */
+    POOL_SERVER_LEASED,     /* until pool_return or pool_lost */
+    POOL_SERVER_CLOSING,    /* the pool has called methods->close: pool_lost follows */
+    POOL_SERVER_GONE,       /* no pool counts it */
+};
+
+struct pool_waiter;
+
+/* The pool's part of a server connection; embedded in it. Guarded by the pool's lock. */
+struct pool_server {
+    struct pool *pool;
+    enum pool_server_state state;
+    unsigned worker;
+    unsigned generation;         /* of the pool's settings when it was opened; see pool_reconfigure */
+    microseconds opened_at;
+    microseconds expires_at;     /* recycle with jitter; 0: never */
+    microseconds idle_since;
+    microseconds verified_at;    /* when the server was last heard from */
+    const void *session_state;   /* compared by pointer with the waiter's; set by the session before
+                                    pool_connected / pool_return */
+    struct pool_waiter *granted_to; /* state GRANTED */
+    TAILQ_ENTRY(pool_server) link;  /* idle list, most recently used first */
+};
+
+enum pool_waiter_state {
+    POOL_WAITER_NONE,
+    POOL_WAITER_WAITING,
+    POOL_WAITER_GRANTED,   /* methods->granted was called for another worker's server */
+    POOL_WAITER_CANCELLED, /* was GRANTED, has gone since; the grant has yet to arrive */
+    POOL_WAITER_REFUSED,   /* methods->refused was called and has yet to be acknowledged */
+};
+
+/* The pool's part of a client; embedded in it. Guarded by the pool's lock while not NONE. */
+struct pool_waiter {
+    struct pool *pool;
+    enum pool_waiter_state state;
+    unsigned worker;
+    microseconds since;
+    const void *session_state;
+    TAILQ_ENTRY(pool_waiter) link;
+};
+
+enum pool_refusal_reason {
+    POOL_REFUSED_TIMEOUT,     /* waited longer than `timeout` */
+    POOL_REFUSED_LINE_FULL,   /* `max_waiting` are waiting already */
+    POOL_REFUSED_UNREACHABLE, /* no live connection, and the last attempt to open one failed */
+    POOL_REFUSED_SHUTDOWN,
+};
+
+/* Why a client gets no connection, with the figures for its error. */
+struct pool_refusal {
+    enum pool_refusal_reason reason;
+    struct failure *failure; /* UNREACHABLE: what the server or the network said; borrowed */
+    microseconds waited;
+    unsigned size, overflow, max_waiting;
+};
+
+enum pool_answer {
+    POOL_GRANTED, /* *server is leased, on the caller's worker */
+    POOL_WAITS,   /* granted() or refused() will be called */
+    POOL_REFUSES, /* *refusal says why; release refusal->failure if it is set */
+};
+
+/* How the session does what the policy decides. None is called with a lock held. */
+struct pool_methods {
+    /* Makes a server connection object for a worker (memory only) and returns its pool part. */
+    struct pool_server *(*create)(struct pool *pool, unsigned worker);
+    /* Starts to open it, on its worker (posts there if need be); ends in pool_connected or
+     * pool_lost. */
+    void (*connect)(struct pool_server *server);
+    /* Closes it (posts to its worker if need be); ends in pool_lost. reason is a literal. */
+    void (*close)(struct pool_server *server, const char *reason);
+    /* Gives a server to a waiter. Same worker: server is LEASED, waiter NONE already. Another
+     * worker's: both GRANTED; the session moves it and calls pool_grant_arrived. Runs on any
+     * thread: posts to the workers where they are not the caller's. */
+    void (*granted)(struct pool_waiter *waiter, struct pool_server *server);
+    /* The waiter's wait has ended without a connection. The refusal is copied by the callee before
+     * it returns (failure_retain). The callee calls pool_refusal_arrived on the waiter's worker. */
+    void (*refused)(struct pool_waiter *waiter, const struct pool_refusal *refusal);
+};
+
+/* What SHOW POOLS tells. */
+struct pool_counts {
+    unsigned connecting, idle, granted, leased, closing;
+    unsigned waiting;
+    microseconds longest_wait;
+    uint64_t leases, waits, timeouts, opened, lost; /* since start */
+};
+
+/* Settings are retained. `workers`: their number. seed: jitter. */
+struct pool *pool_new(struct settings *settings, unsigned workers, const struct pool_methods *methods,
+                      void *owner, uint64_t seed);
+/* No server connection, no waiter may be left. */
+void pool_free(struct pool *pool);
+void *pool_owner(struct pool *pool);
+/* The current settings, with one reference for the caller. */
+struct settings *pool_settings(struct pool *pool);
+
+/*
+ * A client asks for a server connection. Nobody who waits is overtaken, but within the fairness
+ * bound: a worker's own waiters go first while the eldest of all has waited less than
+ * POOL_FAIRNESS. `session_state`: idle servers with the same pointer are preferred.
+ */
+#define POOL_FAIRNESS (5 * CLOCK_MILLISECOND)
+enum pool_answer pool_lease(struct pool *pool, struct pool_waiter *waiter, unsigned worker,
+                            const void *session_state, microseconds now,
+                            struct pool_server **server, struct pool_refusal *refusal);
+/* True where the lease should begin with a ping. Called by the lease's holder. */
+bool pool_needs_ping(struct pool *pool, const struct pool_server *server, microseconds now);
+/*
+ * The lease ends; the server is out of any transaction, its session_state known. The policy grants
+ * it on, keeps it, or closes it. server_worker: the caller's.
+ */
+void pool_return(struct pool_server *server, microseconds now);
+/* As pool_return, but the connection must not be used again. */
+void pool_return_and_close(struct pool_server *server, const char *reason, microseconds now);
+
+/* A server connection is logged in and idle. */
+void pool_connected(struct pool_server *server, microseconds now);
+/*
+ * The connection is gone, in whatever state it was; the caller frees it afterwards. `failure` (may
+ * be NULL) says why where the server or network failed; NULL where it was closed on purpose or at
+ * the pool's wish. A failed CONNECTING backs off and, where no live connection is left, refuses all
+ * who wait. The loss of a live connection with a failure makes all that were last heard from before
+ * suspect. A GRANTED server's waiter goes back to the head of the line.
+ */
+void pool_lost(struct pool_server *server, struct failure *failure, microseconds now);
+
+/* On the waiter's worker, second phase. True: the lease begins (LEASED, server->worker is the
+ * waiter's). False: the waiter was cancelled; the server was returned to the pool on this worker
+ * (state may be anything now), and the waiter is NONE: its memory is the caller's again. */
+bool pool_grant_arrived(struct pool_waiter *waiter, struct pool_server *server, microseconds now);
+/* On the waiter's worker. The waiter is NONE again. */
+void pool_refusal_arrived(struct pool_waiter *waiter);
+/*
+ * The client no longer wants (gone, or cancelled). True: it is out of line, NONE. False: a grant or
+ * refusal is under way; the waiter's memory must stay until it arrives.
+ */
+bool pool_cancel(struct pool_waiter *waiter);
+
+/* About ten times a second, from any one thread: timeouts in line, idle_timeout, recycle of idle
+ * connections, `warm`, retries after backoff. */
+void pool_tick(struct pool *pool, microseconds now);
+/* The worker on which tick-born connections open next (round robin inside). */
+
+/* New settings: surplus idle connections close now, leased ones on return; where the server itself
+ * changed (settings_same_server), every old connection does. */
+void pool_reconfigure(struct pool *pool, struct settings *settings, microseconds now);
+/* Suspends opening; refuses all who wait (SHUTDOWN) and closes idle connections. Irrevocable. */
+void pool_shutdown(struct pool *pool, microseconds now);
+struct pool_counts pool_count(struct pool *pool, microseconds now);
+/* No connection and no waiter: may be freed. */
+bool pool_is_empty(struct pool *pool);
+
+/* Attempts back off from here, doubling with jitter, up to there. */
+#define POOL_BACKOFF_LEAST (100 * CLOCK_MILLISECOND)
+#define POOL_BACKOFF_MOST (5 * CLOCK_SECOND)
+
+#endif
