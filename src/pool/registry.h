@@ -9,7 +9,9 @@
 
 struct registry;
 
-struct registry *registry_new(unsigned workers, const struct pool_methods *methods, uint64_t seed);
+/* The arguments are those of each pool (pool_new); `owner` is what pool_owner() says of each. */
+struct registry *registry_new(unsigned workers, const struct pool_methods *methods, void *owner,
+                              uint64_t seed);
 /* All pools must be empty. */
 void registry_free(struct registry *registry);
 /*
