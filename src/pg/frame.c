@@ -1,0 +1,56 @@
+/* frame.c: the tables of message types and of their longest bodies. */
+#include "pg/frame.h"
+
+#include "pg/message.h"
+
+/* A limit of the length word (which counts its own four bytes) as the tables keep it. */
+#define LIMIT(word) ((word)-4 + 1)
+
+/* What PostgreSQL's backend accepts (PQ_SMALL_MESSAGE_LIMIT, PQ_LARGE_MESSAGE_LIMIT). */
+#define CLIENT_SHORT LIMIT(10000)
+#define CLIENT_LONG LIMIT(0x3ffffffe)
+
+/*
+ * libpq takes anything over 30,000 bytes for a lost synchronisation, except where a message holds
+ * data. Here ParameterDescription (65,535 parameters) and ParameterStatus may be long too: the
+ * client, not the proxy, has to judge them.
+ */
+#define SERVER_SHORT LIMIT(30000)
+#define SERVER_LONG LIMIT(0x3fffffff)
+
+const uint32_t frame_client_limits[256] = {
+    [MESSAGE_BIND] = CLIENT_LONG,          [MESSAGE_CLOSE] = CLIENT_SHORT,
+    [MESSAGE_COPY_DATA] = CLIENT_LONG,     [MESSAGE_COPY_DONE] = CLIENT_SHORT,
+    [MESSAGE_COPY_FAIL] = CLIENT_SHORT,    [MESSAGE_DESCRIBE] = CLIENT_SHORT,
+    [MESSAGE_EXECUTE] = CLIENT_SHORT,      [MESSAGE_FLUSH] = CLIENT_SHORT,
+    [MESSAGE_FUNCTION_CALL] = CLIENT_LONG, [MESSAGE_PARSE] = CLIENT_LONG,
+    [MESSAGE_QUERY] = CLIENT_LONG,         [MESSAGE_SYNC] = CLIENT_SHORT,
+    [MESSAGE_TERMINATE] = CLIENT_SHORT,
+};
+
+const uint32_t frame_server_limits[256] = {
+    [MESSAGE_AUTHENTICATION] = SERVER_SHORT,
+    [MESSAGE_BACKEND_KEY_DATA] = SERVER_SHORT,
+    [MESSAGE_BIND_COMPLETE] = SERVER_SHORT,
+    [MESSAGE_CLOSE_COMPLETE] = SERVER_SHORT,
+    [MESSAGE_COMMAND_COMPLETE] = SERVER_SHORT,
+    [MESSAGE_COPY_BOTH_RESPONSE] = SERVER_SHORT,
+    [MESSAGE_COPY_DATA] = SERVER_LONG,
+    [MESSAGE_COPY_DONE] = SERVER_SHORT,
+    [MESSAGE_COPY_IN_RESPONSE] = SERVER_SHORT,
+    [MESSAGE_COPY_OUT_RESPONSE] = SERVER_SHORT,
+    [MESSAGE_DATA_ROW] = SERVER_LONG,
+    [MESSAGE_EMPTY_QUERY_RESPONSE] = SERVER_SHORT,
+    [MESSAGE_ERROR_RESPONSE] = SERVER_LONG,
+    [MESSAGE_FUNCTION_CALL_RESPONSE] = SERVER_LONG,
+    [MESSAGE_NEGOTIATE_PROTOCOL_VERSION] = SERVER_SHORT,
+    [MESSAGE_NO_DATA] = SERVER_SHORT,
+    [MESSAGE_NOTICE_RESPONSE] = SERVER_LONG,
+    [MESSAGE_NOTIFICATION_RESPONSE] = SERVER_LONG,
+    [MESSAGE_PARAMETER_DESCRIPTION] = SERVER_LONG,
+    [MESSAGE_PARAMETER_STATUS] = SERVER_LONG,
+    [MESSAGE_PARSE_COMPLETE] = SERVER_SHORT,
+    [MESSAGE_PORTAL_SUSPENDED] = SERVER_SHORT,
+    [MESSAGE_READY_FOR_QUERY] = SERVER_SHORT,
+    [MESSAGE_ROW_DESCRIPTION] = SERVER_LONG,
+};
