@@ -22,7 +22,7 @@ static inline size_t buffer_length(const struct buffer *buffer)
 
 static inline uint8_t *buffer_bytes(const struct buffer *buffer)
 {
-    return buffer->memory + buffer->start;
+    return buffer->memory == NULL ? NULL : buffer->memory + buffer->start;
 }
 
 /* Makes room for `size` more bytes and returns where they go; buffer_filled() then counts them. */

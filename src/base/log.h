@@ -29,7 +29,8 @@ bool log_enabled(enum log_severity severity);
 
 /*
  * One line. `prefix` names the connection ("client 7 app/alice@10.0.0.1:5000") or is NULL.
- * Control characters in the text are escaped: a peer cannot forge a line.
+ * Control characters and bytes that are not UTF-8 are escaped in both: a peer cannot forge a line.
+ * A text of more than 4 kB is cut off. Keeps errno.
  */
 void log_write(enum log_severity severity, const char *prefix, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -39,6 +40,12 @@ void log_write(enum log_severity severity, const char *prefix, const char *forma
 #define log_info(prefix, ...) log_write(LOG_SEVERITY_INFO, prefix, __VA_ARGS__)
 #define log_warning(prefix, ...) log_write(LOG_SEVERITY_WARNING, prefix, __VA_ARGS__)
 #define log_error(prefix, ...) log_write(LOG_SEVERITY_ERROR, prefix, __VA_ARGS__)
+
+/*
+ * Writes what is queued and one line with severity PANIC, from the calling thread and whatever it
+ * holds, and aborts. For check.h and for want of memory.
+ */
+_Noreturn void log_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Logs with severity FATAL, writes what is queued, and exits with status 1. */
 _Noreturn void log_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
