@@ -32,8 +32,9 @@ struct scram_keys {
     uint8_t server_key[SCRAM_KEY_SIZE];
 };
 
+/* Up to INT_MAX iterations: it is the client that they burn. Zeroed where it is malformed. */
 bool scram_verifier_parse(const char *text, struct scram_verifier *verifier);
-/* PBKDF2: milliseconds. False where OpenSSL fails. Password is SASLprep'd as far as ASCII goes. */
+/* PBKDF2: milliseconds. False where OpenSSL fails. The password's bytes are taken as they are. */
 bool scram_derive_keys(const char *password, const uint8_t *salt, size_t salt_length,
                        unsigned iterations, struct scram_keys *keys);
 bool scram_verifier_make(const char *password, const uint8_t *salt, size_t salt_length,
@@ -48,6 +49,7 @@ struct scram_client {
     uint8_t salt[SCRAM_MAX_SALT];
     size_t salt_length;
     uint8_t server_signature[SCRAM_KEY_SIZE];
+    bool proved; /* client-final was made, server_signature is set */
 };
 
 /* The client-first-message; caller frees. */
@@ -57,9 +59,13 @@ bool scram_client_take_first(struct scram_client *scram, const char *data, size_
                              const char **problem);
 /* The client-final-message from the keys; caller frees; NULL where OpenSSL fails. */
 char *scram_client_final(struct scram_client *scram, const struct scram_keys *keys);
-/* Checks server-final: true where the server has proved that it knows the verifier. */
+/*
+ * Checks server-final: true where the server has proved that it knows the verifier. False with
+ * `problem`, also where scram_client_final() was not called before.
+ */
 bool scram_client_take_final(struct scram_client *scram, const char *data, size_t length,
                              const char **problem);
+/* Frees and wipes; the struct can be used again. */
 void scram_client_clear(struct scram_client *scram);
 
 /* Server side (a client logs in to pgsluice). Zero the struct, then the steps in order. */
@@ -75,11 +81,13 @@ char *scram_server_first(struct scram_server *scram, const char *data, size_t le
                          const struct scram_verifier *verifier,
                          const uint8_t random[SCRAM_NONCE_BYTES], const char **problem);
 /*
- * Takes client-final. Returns server-final (caller frees) where the proof is right; NULL with
- * `problem` NULL where the password is wrong; NULL with `problem` where it is malformed.
+ * Takes client-final. `verifier` must be the one of server-first. Returns server-final (caller
+ * frees) where the proof is right; NULL with `problem` NULL where the password is wrong; NULL with
+ * `problem` where it is malformed.
  */
 char *scram_server_final(struct scram_server *scram, const char *data, size_t length,
                          const struct scram_verifier *verifier, const char **problem);
+/* Frees and wipes; the struct can be used again. */
 void scram_server_clear(struct scram_server *scram);
 
 #endif
