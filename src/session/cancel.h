@@ -1,0 +1,39 @@
+/*
+ * cancel.h: cancel requests ("Canceling Requests in Progress"): those that clients bring, and those
+ * that go to servers.
+ *
+ * A client's request names, by the key that pgsluice gave to its sibling, the worker and the slot
+ * of the client whose command is to end; it is looked at on that worker. One that goes to a server
+ * holds the server connection until the server has closed the cancel connection: only then is the
+ * signal delivered, so that it cannot hit the next lease's command.
+ */
+#ifndef PGSLUICE_SESSION_CANCEL_H
+#define PGSLUICE_SESSION_CANCEL_H
+
+#include "base/clock.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct cancel;
+struct cancel_request;
+struct client;
+struct server;
+
+/* The pid of a cancel key: worker in the upper bits. */
+#define CANCEL_SLOT_BITS 24
+uint32_t cancel_pid(unsigned worker, uint32_t slot);
+
+/* `client` brought a cancel request; it is closed when the request has been carried out. */
+void cancel_request_start(struct client *client, uint32_t pid, const uint8_t *key,
+                          size_t key_length);
+/* The client that brought it has gone meanwhile. */
+void cancel_request_orphan(struct cancel_request *request);
+
+/* Sends a cancel for what the server connection runs; nothing where one is under way already. */
+void cancel_start(struct server *server);
+/* The server connection is closing. */
+void cancel_orphan(struct cancel *cancel);
+void cancel_sweep(struct cancel *cancel, microseconds now);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * lease.h: pairing of a client and a server connection, from grant to return. Both are the calling
+ * worker's.
+ */
+#ifndef PGSLUICE_SESSION_LEASE_H
+#define PGSLUICE_SESSION_LEASE_H
+
+#include "base/clock.h"
+#include "pool/pool.h"
+
+#include <stdbool.h>
+
+struct batch;
+struct client;
+struct server;
+
+/* How session does what a pool decides (pool.h). */
+extern const struct pool_methods lease_methods;
+
+enum lease_answer {
+    LEASE_READY,     /* client->server: its bytes may go now */
+    LEASE_PREPARING, /* client->server: client_relay_resume follows */
+    LEASE_WAITS,     /* client_relay_resume follows, or a refusal */
+    LEASE_REFUSED,   /* client->failure says why */
+};
+
+/* Asks the pool for a server connection. What must go ahead of the client's bytes is added to the
+ * batch, whose stream is set to the server's. */
+enum lease_answer lease_begin(struct client *client, struct batch *batch);
+
+/*
+ * After all bytes of a wake-up have gone out: ends the lease where nothing is owed, the server is
+ * out of any transaction, and nothing pins the client; asks for the session's state before, where
+ * that may have changed. The server goes to the next in line, within this call.
+ */
+void lease_settle(struct server *server);
+/* The client has gone: rolls back and cleans the server connection where that is cheap, closes it
+ * where not. */
+void lease_abandon(struct server *server);
+/* Further steps of cleaning, after replies. */
+void lease_clean(struct server *server);
+/* Own messages at the beginning of a lease were answered (ping, switch): goes on. */
+void lease_prepared(struct server *server);
+
+#endif

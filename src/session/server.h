@@ -1,0 +1,158 @@
+/*
+ * server.h: a connection to PostgreSQL. It belongs to one worker at a time; the pool decides who
+ * leases it.
+ *
+ * server.c        birth, states, death, deadlines, own messages
+ * server_login.c  name resolution to the first ReadyForQuery
+ * server_relay.c  its messages, to the client that leases it
+ */
+#ifndef PGSLUICE_SESSION_SERVER_H
+#define PGSLUICE_SESSION_SERVER_H
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "io/address.h"
+#include "io/mailbox.h"
+#include "io/stream.h"
+#include "pool/pool.h"
+#include "state/pipeline.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct cancel;
+struct client;
+struct failure;
+struct guc_set;
+struct parameters;
+struct question;
+struct server_login;
+struct statement;
+struct statement_cache;
+struct worker;
+
+enum server_state {
+    SERVER_NEW,
+    SERVER_LOGIN,     /* from name resolution to the first ReadyForQuery */
+    SERVER_IDLE,      /* in the pool */
+    SERVER_PREPARING, /* leased: what must be answered before the client's bytes may go */
+    SERVER_LEASED,    /* relays */
+    SERVER_CLEANING,  /* its client has gone: cancels, rolls back, resets */
+    SERVER_MOVING,    /* between two workers */
+    SERVER_CLOSED,    /* memory goes when nothing points at it */
+};
+
+/* What an own message in the pipeline is for (pipeline_entry.note). */
+enum server_note {
+    SERVER_NOTE_NONE,
+    SERVER_NOTE_PING,
+    SERVER_NOTE_SWITCH,   /* brings the session into the client's state */
+    SERVER_NOTE_ASK,      /* what is the session's state? */
+    SERVER_NOTE_ROLLBACK,
+    SERVER_NOTE_RESET,    /* DISCARD ALL */
+    SERVER_NOTE_SYNC,
+    SERVER_NOTE_PREPARE,  /* a Parse put in front; subject: struct server_undo */
+    SERVER_NOTE_EVICT,    /* a Close of a statement that nobody used for long */
+    SERVER_NOTE_UNNAMED,  /* a client's own Parse of the unnamed statement; subject: undo */
+    SERVER_NOTE_NAMED,    /* a client's own Parse of a named statement; subject: undo */
+    SERVER_NOTE_NAME_TAKEN, /* a Parse that must fail: the name is taken; subject: undo */
+    SERVER_NOTE_CLOSE,    /* a client's own Close of a statement; subject: undo */
+};
+
+/* What has to be undone where the server does not carry a message out. Owned by the entry. */
+struct server_undo {
+    struct statement *statement; /* owned reference, or NULL */
+    struct statement *previous;  /* owned reference: the unnamed one before, or NULL */
+    bool cached;                 /* statement was added to the server's cache */
+    char name[];                 /* the client's name of it */
+};
+
+struct server {
+    uint32_t magic;
+    uint8_t state; /* enum server_state; server_set_state only */
+    uint8_t transaction_status; /* as in the last ReadyForQuery */
+    bool passing_forward : 1;   /* `passing` bytes go to the client */
+    bool look : 1;              /* the session's state may have changed: ask before the lease ends */
+    bool asking : 1;            /* an ask is in the pipeline */
+    bool reset_needed : 1;      /* DISCARD ALL before anybody else gets it */
+    bool retire : 1;            /* close it when the lease ends */
+    bool timed_out : 1;         /* pgsluice cancelled its command: command_timeout */
+    bool clean_cancelled : 1;   /* CLEANING: the cancel was sent */
+    bool switch_reported : 1;   /* NOTE_SWITCH failed: `failure` says why */
+    bool fatal_forwarded : 1;   /* the client has the server's FATAL already */
+    struct stream stream;
+    struct worker *worker;
+    struct pool_server member;
+    struct settings *settings; /* owned reference: as it was opened */
+    struct client *client;     /* that leases it, or NULL */
+
+    struct buffer *input; /* owned; the part of a message that is not whole; or NULL */
+    size_t passing;       /* bytes of a message that still go by unread */
+
+    struct pipeline pipeline; /* done(context = this) */
+    struct guc_set *gucs;     /* owned reference: the session's state */
+    struct guc_set *switching_to; /* owned reference: gucs once NOTE_SWITCH has come back */
+    struct parameters *parameters;    /* owned reference: as last reported */
+    struct statement_cache *prepared; /* owned */
+    struct statement *unnamed;        /* owned reference: its unnamed statement if known, or NULL */
+    struct question *question;        /* owned: rows of an ask; or NULL */
+    struct failure *failure;          /* owned reference: the last error of an own message, or of
+                                         the connection; or NULL */
+
+    struct server_login *login; /* owned; SERVER_LOGIN only */
+    struct address address;     /* of the host that it reached */
+    const char *host;           /* name of it, in settings */
+    uint32_t backend_pid;
+    uint8_t *cancel_key; /* owned */
+    size_t cancel_key_length;
+    struct cancel *cancel; /* under way, or NULL: not leased on before it has ended */
+
+    microseconds deadline;   /* login, ping, cleaning; 0: none */
+    microseconds leased_at;
+    microseconds command_at; /* the pipeline's head was sent, or became the head */
+    microseconds idle_in_transaction_at; /* 0: not */
+    uint64_t leases;
+
+    struct worker *target; /* MOVING: where to */
+    struct mailbox_message message;
+    TAILQ_ENTRY(server) link; /* the worker's servers */
+};
+
+#define SERVER_PREFIX_SIZE 192
+
+/* Memory only. Any thread: it belongs to `worker`, on whose thread server_open is called. */
+struct server *server_new(struct pool *pool, struct worker *worker);
+void server_open(struct server *server);
+void server_prefix(const struct server *server, char prefix[SERVER_PREFIX_SIZE]);
+const char *server_state_name(enum server_state state);
+void server_set_state(struct server *server, enum server_state state);
+
+/*
+ * The one way out. failure (may be NULL; a reference is taken) says why where the server or the
+ * network failed; reason goes to the log. Tells the leasing client, then the pool (pool_lost).
+ */
+void server_close(struct server *server, struct failure *failure, const char *reason);
+
+/* Sends own messages; false where that closed the server connection. */
+bool server_send(struct server *server, struct buffer *messages) __attribute__((warn_unused_result));
+/* Sends one own simple query. */
+bool server_query(struct server *server, enum server_note note, const char *sql)
+    __attribute__((warn_unused_result));
+
+/* Deadlines: called some ten times a second. */
+void server_sweep(struct server *server, microseconds now);
+
+/* server_login.c: */
+void server_login_start(struct server *server);
+void server_login_connected(struct server *server, int error);
+void server_login_readable(struct server *server);
+void server_login_timeout(struct server *server);
+void server_login_free(struct server_login **login);
+
+/* server_relay.c: */
+void server_relay_readable(struct server *server);
+/* The pipeline's done(). */
+void server_relay_done(const struct pipeline_entry *entry, enum pipeline_end end, void *context);
+
+#endif
