@@ -20,4 +20,14 @@ struct mailbox_message {
 /* Any thread. */
 void mailbox_post(struct loop *loop, struct mailbox_message *message);
 
+/* The rest is for loop.c, whose loops own one mailbox each. */
+struct mailbox;
+struct mailbox *mailbox_new(void *event_base);
+/* What is still posted stays with those who posted it. */
+void mailbox_free(struct mailbox *mailbox);
+/* Any thread: the loop makes one more turn. */
+void mailbox_wake(struct mailbox *mailbox);
+/* Owner thread: delivers what is there now. */
+void mailbox_deliver(struct mailbox *mailbox);
+
 #endif
