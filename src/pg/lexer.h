@@ -1,8 +1,8 @@
 /*
- * lexer.h: the small lexer that finds *names* in SQL text: which GUCs a text may set, and whether it
- * is one plain SET. It knows comments, quoted identifiers, string constants ('', E'', U&'', dollar
- * quotes) and nothing of SQL's grammar. It never decides what the session state is (the server is
- * asked); it only tells where to look, and errs on the side of looking.
+ * lexer.h: the small lexer that finds *names* in SQL text: which GUCs a text may set, and whether
+ * it may change session state unseen. It knows comments, quoted identifiers, string constants ('',
+ * E'', U&'', dollar quotes) and nothing of SQL's grammar. It never decides what the session state
+ * is (the server is asked); it only tells where to look, and errs on the side of looking.
  */
 #ifndef PGSLUICE_PG_LEXER_H
 #define PGSLUICE_PG_LEXER_H
@@ -11,17 +11,24 @@
 #include <stddef.h>
 
 /*
- * Called once for every dotted (custom) GUC name that SET, RESET or set_config( names as a literal,
- * folded as PostgreSQL folds it. `name` is valid during the call only.
+ * Called for every dotted (custom) GUC name that SET, RESET or set_config( names as a literal, each
+ * time that it stands there; folded as PostgreSQL folds it. What stands in dollar quotes (the body
+ * of a DO) is searched too. `name` is valid during the call only.
  */
 typedef void lexer_name_callback(const char *name, void *context);
 
-void lexer_custom_names(const char *sql, size_t length, lexer_name_callback *callback,
+/*
+ * False where a name may have been missed: a set_config( has a name that is no plain literal (a
+ * parameter, an expression, one with Unicode escapes).
+ */
+bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *callback,
                         void *context);
 
 /*
- * True where the text may change session state behind another tag: holds set_config, an advisory
- * lock function, nextval/currval/lastval/setval, setseed, in any letter case (a substring check).
+ * True where the text may change session state behind a tag that does not say so: holds set_config,
+ * a session's advisory lock function, nextval/currval/lastval/setval, setseed, or the word TEMP or
+ * TEMPORARY or pg_temp (CREATE TEMP TABLE … AS and SELECT … INTO TEMP have the tag SELECT), in any
+ * letter case; or an identifier with Unicode escapes. A substring check that takes nanoseconds.
  */
 bool lexer_may_change_state(const char *sql, size_t length);
 

@@ -1,0 +1,194 @@
+/*
+ * lexer.c: custom GUC names. A small automaton is fed with one token after the other; it looks for
+ *
+ *   SET [SESSION | LOCAL] name, RESET name      wherever the word stands
+ *   set_config( 'name' ,                        also set_config(setting_name => 'name'
+ */
+#include "pg/lexer.h"
+
+#include "pg/lexer_token.h"
+
+#include <string.h>
+
+/* Bodies in dollar quotes may hold others; nobody writes deeper than this. */
+#define DEPTH_MAX 8
+
+enum step {
+    STEP_ANY,          /* nothing begun */
+    STEP_NAME,         /* after SET or RESET: the name's first part */
+    STEP_DOT,          /* after a part of the name */
+    STEP_PART,         /* after a dot */
+    STEP_OPEN,         /* after set_config */
+    STEP_ARGUMENT,     /* in the parentheses, before the name */
+    STEP_ARGUMENT_END, /* after a string constant there */
+};
+
+struct finder {
+    enum step step;
+    bool scope;     /* the part before STEP_DOT was SESSION or LOCAL */
+    bool missed;    /* a name could not be told */
+    unsigned depth; /* of dollar quotes */
+    struct buffer name;
+    lexer_name_callback *callback;
+    void *context;
+};
+
+static void report_if_dotted(struct finder *finder)
+{
+    size_t length = buffer_length(&finder->name);
+
+    if (length > 0 && memchr(buffer_bytes(&finder->name), '.', length) != NULL) {
+        buffer_append(&finder->name, "", 1);
+        finder->callback((const char *)buffer_bytes(&finder->name), finder->context);
+    }
+    buffer_clear(&finder->name);
+}
+
+static void miss(struct finder *finder)
+{
+    finder->missed = true;
+    buffer_clear(&finder->name);
+    finder->step = STEP_ANY;
+}
+
+static void begin(struct finder *finder, const struct lexer_token *token)
+{
+    buffer_clear(&finder->name);
+    if (lexer_token_is_word(token, "set") || lexer_token_is_word(token, "reset")) {
+        finder->step = STEP_NAME;
+    } else if (lexer_token_is_word(token, "set_config")) {
+        finder->step = STEP_OPEN;
+    } else if (token->kind == LEXER_TOKEN_QUOTED) {
+        static const char function[] = "set_config";
+        bool same =
+            token->length == strlen(function) && memcmp(token->at, function, token->length) == 0;
+        /* An opaque one may mean set_config: look at what follows as if it were. */
+        finder->step = same || token->opaque ? STEP_OPEN : STEP_ANY;
+    } else {
+        finder->step = STEP_ANY;
+    }
+}
+
+/* One part of a name after SET; false where the token cannot be one. */
+static bool take_part(struct finder *finder, const struct lexer_token *token)
+{
+    if (token->kind != LEXER_TOKEN_WORD && token->kind != LEXER_TOKEN_QUOTED)
+        return false;
+    finder->scope = finder->step == STEP_NAME &&
+                    (lexer_token_is_word(token, "session") || lexer_token_is_word(token, "local"));
+    if (lexer_token_append_value(token, &finder->name))
+        finder->step = STEP_DOT;
+    else
+        miss(finder);
+    return true;
+}
+
+/* What follows a part; false where the token does not belong to the name. */
+static bool take_dot(struct finder *finder, const struct lexer_token *token)
+{
+    if (lexer_token_is_symbol(token, '.')) {
+        buffer_append(&finder->name, ".", 1);
+        finder->step = STEP_PART;
+        return true;
+    }
+    report_if_dotted(finder);
+    finder->step = finder->scope ? STEP_NAME : STEP_ANY;
+    return false;
+}
+
+static void take_argument(struct finder *finder, const struct lexer_token *token)
+{
+    if (token->kind == LEXER_TOKEN_STRING || token->kind == LEXER_TOKEN_DOLLAR) {
+        finder->step = STEP_ARGUMENT_END;
+        if (!lexer_token_append_value(token, &finder->name))
+            miss(finder);
+    } else if (token->kind == LEXER_TOKEN_END || lexer_token_is_symbol(token, ',') ||
+               lexer_token_is_symbol(token, ')') || lexer_token_is_symbol(token, ';')) {
+        miss(finder);
+    }
+    /* Else perhaps a type's name, or "setting_name =>", before the constant. */
+}
+
+/* Only a comma or a cast may follow, or the constant is but a part of an expression. */
+static void take_argument_end(struct finder *finder, const struct lexer_token *token)
+{
+    if (lexer_token_is_symbol(token, ',') || lexer_token_is_symbol(token, ':')) {
+        report_if_dotted(finder);
+        finder->step = STEP_ANY;
+    } else {
+        miss(finder);
+    }
+}
+
+/* One step; false where the step has ended before this token, which has to be shown again. */
+static bool feed(struct finder *finder, const struct lexer_token *token)
+{
+    switch (finder->step) {
+    case STEP_ANY:
+        begin(finder, token);
+        return true;
+    case STEP_DOT:
+        return take_dot(finder, token);
+    case STEP_NAME:
+    case STEP_PART:
+        if (take_part(finder, token))
+            return true;
+        break;
+    case STEP_OPEN:
+        if (lexer_token_is_symbol(token, '(')) {
+            finder->step = STEP_ARGUMENT;
+            return true;
+        }
+        break;
+    case STEP_ARGUMENT:
+        take_argument(finder, token);
+        return true;
+    case STEP_ARGUMENT_END:
+        take_argument_end(finder, token);
+        return true;
+    }
+    finder->step = STEP_ANY;
+    return false;
+}
+
+static void find(struct finder *finder, const char *sql, size_t length);
+
+/* What stands in dollar quotes, unless it is the argument itself. */
+static void find_inside(struct finder *finder, const struct lexer_token *token)
+{
+    enum step step = finder->step;
+
+    if (finder->depth == DEPTH_MAX) {
+        finder->missed = true;
+        return;
+    }
+    finder->depth++;
+    find(finder, token->at, token->length);
+    finder->depth--;
+    finder->step = step;
+}
+
+static void find(struct finder *finder, const char *sql, size_t length)
+{
+    struct lexer_token_source source = {.at = sql, .end = length > 0 ? sql + length : sql};
+    struct lexer_token token;
+
+    finder->step = STEP_ANY;
+    do {
+        token = lexer_token_next(&source);
+        while (!feed(finder, &token))
+            continue;
+        if (token.kind == LEXER_TOKEN_DOLLAR && finder->step == STEP_ANY)
+            find_inside(finder, &token);
+    } while (token.kind != LEXER_TOKEN_END);
+}
+
+bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *callback,
+                        void *context)
+{
+    struct finder finder = {.callback = callback, .context = context};
+
+    find(&finder, sql, length);
+    buffer_release(&finder.name);
+    return !finder.missed;
+}

@@ -1,0 +1,127 @@
+/*
+ * lexer_watch.c: the check that every Query and Parse passes. The text is looked at sixteen bytes
+ * at a time, in a form that compilers turn into vector instructions, for a pair of letters out of
+ * each word; only where such a pair stands are the words compared.
+ */
+#include "pg/lexer.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define CHUNK 16
+
+/* Letter case is one bit; other characters that it confuses make us look once too often. */
+#define CASE_BIT 0x20
+
+struct watched_word {
+    const char *text;
+    size_t length;
+    size_t pair_at; /* where its pair of letters stands, one of those in has_pair() */
+};
+
+#define WATCHED(text, pair_at)                                                                     \
+    {                                                                                              \
+        text, sizeof text - 1, pair_at                                                             \
+    }
+
+static const struct watched_word watched_words[] = {
+    WATCHED("set_config", 6),      /* nf */
+    WATCHED("advisory_lock", 1),   /* dv; not the _xact_ ones, which end with the transaction */
+    WATCHED("advisory_unlock", 1), /* dv */
+    WATCHED("nextval", 3),         /* tv */
+    WATCHED("lastval", 3),         /* tv */
+    WATCHED("setval", 2),          /* tv */
+    WATCHED("currval", 3),         /* rv */
+    WATCHED("setseed", 4),         /* ee */
+    WATCHED("u&\"", 0),            /* u& */
+};
+
+static const struct watched_word temporary = WATCHED("temp", 2); /* mp */
+
+/* True where one of the pairs begins in the chunk; CHUNK + 1 bytes are read. */
+static bool has_pair(const uint8_t *chunk)
+{
+    uint8_t found = 0;
+
+    for (int i = 0; i < CHUNK; i++) {
+        uint8_t first = chunk[i] | CASE_BIT;
+        uint8_t second = chunk[i + 1] | CASE_BIT;
+        found |= (uint8_t)((first == 'n') & (second == 'f'));
+        found |= (uint8_t)((second == 'v') & ((first == 'd') | (first == 't') | (first == 'r')));
+        found |= (uint8_t)((first == 'e') & (second == 'e'));
+        found |= (uint8_t)((first == 'm') & (second == 'p'));
+        found |= (uint8_t)((first == 'u') & (second == '&'));
+    }
+    return found != 0;
+}
+
+static bool same_letters(const uint8_t *text, const char *word, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if ((text[i] | CASE_BIT) != ((uint8_t)word[i] | CASE_BIT))
+            return false;
+    }
+    return true;
+}
+
+/* True where the word's pair stands at this position, and the rest of the word around it. */
+static bool stands_at(const struct watched_word *word, const uint8_t *sql, size_t length,
+                      size_t position)
+{
+    if (position < word->pair_at || position - word->pair_at + word->length > length)
+        return false;
+    return same_letters(sql + position - word->pair_at, word->text, word->length);
+}
+
+static bool continues_identifier(uint8_t letter)
+{
+    uint8_t lower = letter | CASE_BIT;
+
+    return (lower >= 'a' && lower <= 'z') || (letter >= '0' && letter <= '9') || letter == '_' ||
+           letter >= 0x80;
+}
+
+/* TEMP and TEMPORARY as words, and anything of pg_temp: not "template", "attempt", "temp_c". */
+static bool is_temporary(const uint8_t *sql, size_t length, size_t position)
+{
+    if (!stands_at(&temporary, sql, length, position))
+        return false;
+    size_t start = position - temporary.pair_at;
+    size_t end = start + temporary.length;
+    if (start >= 3 && same_letters(sql + start - 3, "pg_", 3))
+        return true;
+    if (start > 0 && continues_identifier(sql[start - 1]))
+        return false;
+    if (length - end >= 5 && same_letters(sql + end, "orary", 5))
+        end += 5;
+    return end == length || !continues_identifier(sql[end]);
+}
+
+static bool watched_in_chunk(const uint8_t *sql, size_t length, size_t start)
+{
+    for (size_t position = start; position < start + CHUNK && position < length; position++) {
+        for (size_t i = 0; i < sizeof watched_words / sizeof watched_words[0]; i++) {
+            if (stands_at(&watched_words[i], sql, length, position))
+                return true;
+        }
+        if (is_temporary(sql, length, position))
+            return true;
+    }
+    return false;
+}
+
+bool lexer_may_change_state(const char *sql, size_t length)
+{
+    const uint8_t *bytes = (const uint8_t *)sql;
+    uint8_t last[CHUNK + 1] = {0};
+    size_t start = 0;
+
+    for (; length - start > CHUNK; start += CHUNK) {
+        if (has_pair(bytes + start) && watched_in_chunk(bytes, length, start))
+            return true;
+    }
+    if (start == length)
+        return false;
+    memcpy(last, bytes + start, length - start);
+    return has_pair(last) && watched_in_chunk(bytes, length, start);
+}
