@@ -60,8 +60,9 @@ struct log_draft {
     char text[LOG_TEXT_SIZE * ESCAPE_GROWTH];
 };
 
-static void draft_line(struct log_draft *draft, enum log_severity severity, const char *prefix,
-                       const char *format, va_list arguments)
+static void __attribute__((format(printf, 4, 0)))
+draft_line(struct log_draft *draft, enum log_severity severity, const char *prefix,
+           const char *format, va_list arguments)
 {
     char text[LOG_TEXT_SIZE];
     int length = vsnprintf(text, sizeof(text), format, arguments);

@@ -48,7 +48,7 @@ uint16_t reader_uint16(struct reader *reader)
 {
     const uint8_t *bytes = take(reader, 2);
 
-    return bytes == NULL ? 0 : (uint16_t)(bytes[0] << 8 | bytes[1]);
+    return bytes == NULL ? 0 : (uint16_t)((unsigned)bytes[0] << 8 | bytes[1]);
 }
 
 uint32_t reader_uint32(struct reader *reader)
