@@ -30,6 +30,7 @@ struct config {
     /* [pgsluice] */
     struct config_listen *listen; /* owned */
     size_t listen_count;
+    unsigned port;    /* of Unix sockets, and of the items above that name none */
     unsigned workers; /* 0 in the file ("auto") is already resolved to the number of cores */
     unsigned max_clients;
     enum config_auth auth;
@@ -56,6 +57,13 @@ struct config {
  * which do not fail. NULL where there was a mistake.
  */
 struct config *config_load(const char *file, FILE *problems) __attribute__((warn_unused_result));
+/*
+ * The same from memory under the name of a file, for tests and fuzzers: no other file is read
+ * (%include, auth_file, service and passfile are mistakes), and no environment variable but those
+ * named in the text.
+ */
+struct config *config_load_text(const char *name, const char *text, size_t length, FILE *problems)
+    __attribute__((warn_unused_result));
 struct config *config_retain(struct config *config);
 void config_release(struct config **config);
 
@@ -63,8 +71,8 @@ void config_release(struct config **config);
  * The settings of the pool for a client's database and user, with one reference for the caller;
  * NULL where no [database] matches. Any thread.
  */
-struct settings *config_resolve(const struct config *config, const char *database,
-                                const char *user) __attribute__((warn_unused_result));
+struct settings *config_resolve(const struct config *config, const char *database, const char *user)
+    __attribute__((warn_unused_result));
 
 /* The named databases ([database NAME], or the one of DATABASE_URL), in the file's order. */
 size_t config_database_count(const struct config *config);
@@ -78,7 +86,8 @@ const char *config_database_user(const struct config *config, size_t index);
 /*
  * What a client must prove: the user list's secret for this user (plain, md5…, SCRAM-SHA-256$…), or
  * without a list the password in the database's url where the url's user is this one. NULL: there
- * is no such user. `database` may be NULL (admin console). Valid as long as the snapshot.
+ * is no such user. `database` may be NULL (admin console): without a list, the first named database
+ * whose url has this user answers. Valid as long as the snapshot.
  */
 const char *config_secret(const struct config *config, const char *database, const char *user);
 bool config_is_admin(const struct config *config, const char *user);

@@ -24,9 +24,12 @@ enum settings_target {
     SETTINGS_TARGET_PREFER_STANDBY,
 };
 
+/* The words for it in a url and in the configuration, in the enum's order; NULL ends them. */
+extern const char *const settings_target_names[];
+
 /* One host of a libpq URI. */
 struct settings_host {
-    char *host; /* name, address, or folder of a Unix socket (starts with / or @) */
+    char *host;     /* name, address, or folder of a Unix socket (starts with / or @) */
     char *hostaddr; /* numeric address to connect to instead, or NULL */
     unsigned port;
 };
@@ -45,8 +48,8 @@ struct settings {
     char *server_user;
     char *server_password; /* NULL where none is known (trust, peer); from the url, `password`, the
                               passfile or the user list's plain secret, in that order */
-    char *server_secret; /* md5… or SCRAM-SHA-256$… verifier of the user list where there is no plain
-                            password; or NULL */
+    char *server_secret; /* md5… or SCRAM-SHA-256$… verifier of the user list where there is no
+                            plain password; or NULL */
     enum settings_target target;
     struct pairs server_settings; /* sent in the startup packet: `server_settings`, then the url's
                                      options and application_name, … */
@@ -74,6 +77,8 @@ struct settings {
 struct settings *settings_retain(struct settings *settings);
 /* Gives one reference back and nulls the pointer. */
 void settings_release(struct settings **settings);
+/* Empties a struct that settings_release() does not free: one on the stack or in another. */
+void settings_clear(struct settings *settings);
 /* True where server connections opened under one may serve the other (same hosts, user, …). */
 bool settings_same_server(const struct settings *one, const struct settings *other);
 
