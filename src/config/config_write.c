@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Columns of a comment in the example file. */
+/* Columns of a line in the example file and in the manual's source. */
 #define WIDTH 78
 
 /* Text in lines of comment that break at blanks. */
@@ -97,23 +97,39 @@ void config_write_example(FILE *file)
     fputs(user_head, file);
 }
 
-/* One sentence a line, as mdoc wants it, with what roff would take for a request made plain. */
+/* A word, with what roff would take for a request or an escape made plain. */
+static size_t write_word(FILE *file, const char *word, size_t length, bool is_start)
+{
+    size_t written = length;
+    if (is_start && (*word == '.' || *word == '\''))
+        written += (size_t)fprintf(file, "\\&");
+    for (size_t i = 0; i < length; i++) {
+        if (word[i] == '\\')
+            written += (size_t)fprintf(file, "\\e") - 1;
+        else
+            fputc(word[i], file);
+    }
+    return written;
+}
+
+/* Each sentence begins a line, as mdoc wants it, and long ones break at blanks. */
 static void write_prose(FILE *file, const char *text)
 {
-    bool is_start = true;
-    for (; *text != '\0'; text++) {
-        if (is_start && (*text == '.' || *text == '\''))
-            fputs("\\&", file);
-        is_start = false;
-        if (*text == '\\') {
-            fputs("\\e", file);
-        } else if (text[0] == '.' && text[1] == ' ' && text[2] >= 'A' && text[2] <= 'Z') {
-            fputs(".\n", file);
-            text++;
-            is_start = true;
-        } else {
-            fputc(*text, file);
+    size_t column = 0;
+    while (*text != '\0') {
+        size_t word = strcspn(text, " ");
+        if (column + 1 + word > WIDTH) {
+            fputc('\n', file);
+            column = 0;
+        } else if (column > 0) {
+            fputc(' ', file);
+            column++;
         }
+        column += write_word(file, text, word, column == 0);
+        if (text[word - 1] == '.')
+            column = WIDTH;
+        text += word;
+        text += *text == ' ';
     }
     fputc('\n', file);
 }
@@ -145,7 +161,7 @@ static void write_list(FILE *file, const char *title, unsigned sections, unsigne
 
 void config_write_manual(FILE *file)
 {
-    write_list(file, "Keys of [pgsluice]", KEYS_PGSLUICE, 0);
-    write_list(file, "Keys of [pool], [database NAME] and [user NAME]", KEYS_POOL, 0);
-    write_list(file, "Keys of [database NAME] alone", KEYS_DATABASE, KEYS_POOL);
+    write_list(file, "Keys of the pgsluice section", KEYS_PGSLUICE, 0);
+    write_list(file, "Keys of pool, database and user sections", KEYS_POOL, 0);
+    write_list(file, "Keys of database sections alone", KEYS_DATABASE, KEYS_POOL);
 }
