@@ -57,7 +57,7 @@ static enum pool_answer lease_idle(struct pool *pool, struct pool_server *server
         return POOL_GRANTED;
     }
     pool_line_admit(pool, waiter, worker, session_state, now);
-    pool_server_grant(pool, server, waiter, actions);
+    pool_server_send(pool, server, waiter, actions);
     return POOL_WAITS;
 }
 
@@ -176,12 +176,18 @@ static void suspect_others(struct pool *pool, microseconds now, struct pool_acti
         pool_idle_close_unfit(pool, now, actions);
 }
 
-/* The server that was on its way to the waiter is lost. */
+/* The server that was on its way to the waiter is lost. This thread may be neither's: an idle one
+ * that takes its place is sent, even where it is of the waiter's worker. */
 static void put_back(struct pool *pool, struct pool_waiter *waiter, microseconds now,
                      struct pool_actions *actions)
 {
-    if (waiter->state == POOL_WAITER_CANCELLED)
+    if (waiter->state == POOL_WAITER_CANCELLED) {
         pool_line_refuse(pool, waiter, POOL_REFUSED_GONE, now, actions);
+        return;
+    }
+    struct pool_server *idle = find_idle(pool, waiter->worker, waiter->session_state, now, actions);
+    if (idle != NULL)
+        pool_server_send(pool, idle, waiter, actions);
     else
         pool_line_rejoin(pool, waiter);
 }

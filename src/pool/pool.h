@@ -115,10 +115,11 @@ struct pool_methods {
     /* Closes it (posts to its worker if need be); ends in pool_lost, which may be called from
      * within. reason is a literal. */
     void (*close)(struct pool_server *server, const char *reason);
-    /* Gives a server to a waiter. Same worker: server is LEASED, waiter NONE already. Another
-     * worker's: both GRANTED; the session moves it and calls pool_grant_arrived. Runs on the thread
-     * of the server's or of the waiter's worker: posts to the other. Where the connection turns out
-     * to be dead on the way, the session calls pool_lost instead. */
+    /* Gives a server to a waiter. server->state (which stays, and may be read here) tells how.
+     * LEASED: on the thread of both, the waiter is NONE already. GRANTED: on any thread; the
+     * session moves the server to the waiter's worker (it may be there already, where a third
+     * thread decides) and calls pool_grant_arrived. Where the connection turns out to be dead on
+     * the way, it calls pool_lost instead. */
     void (*granted)(struct pool_waiter *waiter, struct pool_server *server);
     /* The waiter's wait has ended without a connection. The refusal is copied by the callee before
      * it returns (failure_retain). The callee calls pool_refusal_arrived on the waiter's worker.
@@ -181,9 +182,10 @@ void pool_connected(struct pool_server *server, microseconds now);
  * (borrowed, may be NULL) says why where the server or network failed; NULL where it was closed on
  * purpose or at the pool's wish. A failed CONNECTING backs off and, where no live connection and no
  * other attempt is left, refuses all who wait. The loss of a live connection with a failure makes
- * all that were last heard from before suspect. A GRANTED server's waiter goes back to its place at
- * the head of the line; where it has CANCELLED meanwhile, methods->refused is called with
- * POOL_REFUSED_GONE, so that its object becomes free by pool_refusal_arrived as with any refusal.
+ * all that were last heard from before suspect. A GRANTED server's waiter gets an idle one if there
+ * is one, or goes back to its place at the head of the line; where it has CANCELLED meanwhile,
+ * methods->refused is called with POOL_REFUSED_GONE, so that its object becomes free by
+ * pool_refusal_arrived as with any refusal.
  */
 void pool_lost(struct pool_server *server, struct failure *failure, microseconds now);
 /*

@@ -151,7 +151,10 @@ const char *pool_server_unfit(const struct pool *pool, const struct pool_server 
                               microseconds now);
 void pool_server_close(struct pool *pool, struct pool_server *server, const char *reason,
                        struct pool_actions *actions);
-/* Leases it to a waiter (out of line) of its worker, or sends it on its way to one of another. */
+/* Sends it on its way to a waiter (out of line). */
+void pool_server_send(struct pool *pool, struct pool_server *server, struct pool_waiter *waiter,
+                      struct pool_actions *actions);
+/* On its worker: leases it to a waiter (out of line) of the same, or sends it to one of another. */
 void pool_server_grant(struct pool *pool, struct pool_server *server, struct pool_waiter *waiter,
                        struct pool_actions *actions);
 /* On its worker: a connection that nobody holds any more goes to a waiter, is kept, or closed. */

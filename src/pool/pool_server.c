@@ -63,18 +63,25 @@ void pool_server_close(struct pool *pool, struct pool_server *server, const char
     pool_actions_close(actions, server, reason);
 }
 
+void pool_server_send(struct pool *pool, struct pool_server *server, struct pool_waiter *waiter,
+                      struct pool_actions *actions)
+{
+    pool_server_move(pool, server, POOL_SERVER_GRANTED);
+    server->granted_to = waiter;
+    waiter->state = POOL_WAITER_GRANTED;
+    pool_actions_grant(actions, waiter, server);
+}
+
 void pool_server_grant(struct pool *pool, struct pool_server *server, struct pool_waiter *waiter,
                        struct pool_actions *actions)
 {
-    if (waiter->worker == server->worker) {
-        pool_server_move(pool, server, POOL_SERVER_LEASED);
-        waiter->state = POOL_WAITER_NONE;
-        waiter->pool = NULL;
-    } else {
-        pool_server_move(pool, server, POOL_SERVER_GRANTED);
-        server->granted_to = waiter;
-        waiter->state = POOL_WAITER_GRANTED;
+    if (waiter->worker != server->worker) {
+        pool_server_send(pool, server, waiter, actions);
+        return;
     }
+    pool_server_move(pool, server, POOL_SERVER_LEASED);
+    waiter->state = POOL_WAITER_NONE;
+    waiter->pool = NULL;
     pool_actions_grant(actions, waiter, server);
 }
 

@@ -269,6 +269,28 @@ static void waiter_of_a_lost_grant_goes_back_to_its_place(void **context)
     world_stop(&world);
 }
 
+static void waiter_of_a_lost_grant_gets_an_idle_one(void **context)
+{
+    struct world world;
+    struct pool_waiter waiter = {0};
+    (void)context;
+    world_init(&world, 2, 0);
+    world_start(&world);
+
+    struct pool_server *own = world_open(&world, 1);
+    struct pool_server *server = send_to_worker_one(&world, &waiter);
+    world_return(&world, own);
+    assert_int_equal(own->state, POOL_SERVER_IDLE);
+    world_lost(&world, server, NULL);
+    /* On its way, though it is of the waiter's worker: another thread decided. */
+    world_expect_grant(&world, &waiter, own);
+    assert_int_equal(own->state, POOL_SERVER_GRANTED);
+    assert_int_equal(waiter.state, POOL_WAITER_GRANTED);
+    assert_true(pool_grant_arrived(&waiter, own, world.now));
+    world_return(&world, own);
+    world_stop(&world);
+}
+
 static void waiters_of_lost_grants_keep_their_order(void **context)
 {
     struct world world;
@@ -380,6 +402,7 @@ int main(void)
         cmocka_unit_test(cancelled_waiter_is_out_of_line),
         cmocka_unit_test(grant_for_a_cancelled_waiter_goes_back_to_the_pool),
         cmocka_unit_test(waiter_of_a_lost_grant_goes_back_to_its_place),
+        cmocka_unit_test(waiter_of_a_lost_grant_gets_an_idle_one),
         cmocka_unit_test(waiters_of_lost_grants_keep_their_order),
         cmocka_unit_test(cancelled_waiter_of_a_lost_grant_is_told),
         cmocka_unit_test(refused_waiter_cannot_be_cancelled),
