@@ -33,9 +33,13 @@ struct guc_set *guc_merge(const struct guc_set *under, const struct guc_set *ove
 
 /*
  * Appends the SQL that brings a session from one state to another: one simple query text (no
- * message around it), one implicit transaction: set_config() for what differs, RESET for what is
- * too much. Right under any standard_conforming_strings and search_path. Appends nothing and
- * returns false where the sets are equal.
+ * message around it) and one implicit transaction: SELECTs of set_config(), with NULL for what is
+ * to be RESET, in an order that permissions allow. The replies are RowDescription, one DataRow and
+ * CommandComplete for each SELECT. Right under any standard_conforming_strings, search_path and
+ * client_encoding. Appends nothing and returns false where the sets are equal.
+ *
+ * `role` and `session_authorization` are settings like others here; whoever makes a set leaves them
+ * out where they are at their defaults ("none", the login user).
  */
 bool guc_write_switch(const struct guc_set *from, const struct guc_set *to, struct buffer *sql);
 
