@@ -172,8 +172,8 @@ static void on_rested(evutil_socket_t descriptor, short events, void *context)
     start(context);
 }
 
-/* False where the client could not be had even so; it stays in the kernel's queue. */
-static bool refuse_one(struct listener *listener)
+/* 0, or the errno for which no client could be had even so. */
+static int refuse_one(struct listener *listener)
 {
     if (listener->spare >= 0) {
         close(listener->spare);
@@ -181,28 +181,26 @@ static bool refuse_one(struct listener *listener)
     }
     struct address peer;
     int descriptor = accept_one(listener, &peer);
-    bool refused = descriptor >= 0;
-    if (refused) {
+    int error = descriptor < 0 ? errno : 0;
+    if (error == 0) {
         listener->handler->on_refuse(descriptor, &peer, listener->context);
     }
     if (listener->descriptor >= 0) {
         listener->spare = spare_open();
     }
-    return refused;
+    return error;
 }
 
 /* Whether to go on accepting after accept4 failed. */
 static bool handle_failure(struct listener *listener, int error)
 {
+    if (error == EMFILE || error == ENFILE) {
+        error = refuse_one(listener);
+    }
     switch (error) {
-    case EAGAIN:
+    case EAGAIN: /* nobody waits (any more) */
         return false;
-    case EMFILE:
-    case ENFILE:
-        if (refuse_one(listener)) {
-            return true;
-        }
-        break;
+    case 0:
     case EINTR:
     case ECONNABORTED:
     /* Linux passes errors on that the client's own network made. */

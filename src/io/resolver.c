@@ -177,6 +177,21 @@ static size_t copy_addresses(const struct evutil_addrinfo *found, struct address
     return count;
 }
 
+/* The frequent ones in the C library's words, which users know from psql. */
+static const char *problem_of(int error)
+{
+    switch (error) {
+    case 0: /* an answer without an address */
+    case EVUTIL_EAI_NONAME:
+    case EVUTIL_EAI_NODATA:
+        return "Name or service not known";
+    case EVUTIL_EAI_AGAIN:
+        return "Temporary failure in name resolution";
+    default:
+        return evutil_gai_strerror(error);
+    }
+}
+
 static void tell(resolver_callback *callback, void *context, int error,
                  const struct evutil_addrinfo *found)
 {
@@ -185,7 +200,7 @@ static void tell(resolver_callback *callback, void *context, int error,
     if (count > 0) {
         callback(addresses, count, NULL, context);
     } else {
-        callback(NULL, 0, evutil_gai_strerror(error != 0 ? error : EVUTIL_EAI_NONAME), context);
+        callback(NULL, 0, problem_of(error), context);
     }
 }
 
