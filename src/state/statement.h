@@ -8,6 +8,7 @@
  *
  * A statement_names maps one client's names to statements; a statement_cache tells which statements
  * one server connection has prepared, least recently used first out. Both belong to one worker.
+ * Each has a file of its own: statement_names.c, statement_cache.c.
  */
 #ifndef PGSLUICE_STATE_STATEMENT_H
 #define PGSLUICE_STATE_STATEMENT_H
@@ -27,9 +28,10 @@ struct statement {
     const uint8_t *content;         /* owned */
 };
 
-/* One reference for the caller. */
+/* One reference for the caller. `content` is not empty and is copied. */
 struct statement *statement_intern(const uint8_t *content, size_t length);
 struct statement *statement_retain(struct statement *statement);
+/* Gives one reference back and nulls the pointer; NULL inside is fine. */
 void statement_release(struct statement **statement);
 
 /* NULL is a valid, empty map: a client that prepares nothing owns none. */

@@ -1,0 +1,120 @@
+/* statement.c: the table of statements by content. */
+#include "state/statement.h"
+
+#include "base/check.h"
+#include "base/lock.h"
+#include "state/reference.h"
+#include "state/table.h"
+
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <string.h>
+
+/* A statement as the table keeps it; the content's bytes stand behind it. */
+struct interned {
+    struct statement statement;
+    UT_hash_handle hh;
+    uint8_t content[];
+};
+
+static struct interned *table; /* owns no references */
+static struct lock table_lock;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void init_lock(void)
+{
+    lock_init(&table_lock, "statements");
+}
+
+static struct interned *interned_of(const struct statement *statement)
+{
+    return container_of(statement, struct interned, statement);
+}
+
+static void write_name(char name[STATEMENT_NAME_SIZE], const uint8_t *content, size_t length)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    char *at = name + strlen(STATEMENT_NAME_PREFIX);
+
+    check(EVP_Digest(content, length, digest, NULL, EVP_sha256(), NULL) == 1);
+    memcpy(name, STATEMENT_NAME_PREFIX, strlen(STATEMENT_NAME_PREFIX));
+    for (size_t i = 0; i < 16; i++) {
+        *at++ = digits[digest[i] >> 4];
+        *at++ = digits[digest[i] & 15];
+    }
+    *at = '\0';
+}
+
+static struct interned *interned_new(const uint8_t *content, size_t length)
+{
+    struct interned *interned = memory_zeroed(sizeof *interned + length);
+    memcpy(interned->content, content, length);
+    interned->statement.references = 1;
+    interned->statement.content = interned->content;
+    interned->statement.content_length = (uint32_t)length;
+    write_name(interned->statement.name, content, length);
+    return interned;
+}
+
+/* Under the lock. */
+static struct interned *find(const uint8_t *content, size_t length, unsigned hash)
+{
+    struct interned *found = NULL;
+    lock_assert_held(&table_lock);
+    HASH_FIND_BYHASHVALUE(hh, table, content, length, hash, found);
+    if (found != NULL)
+        reference_take(&found->statement.references);
+    return found;
+}
+
+/* The digest is made outside the lock, so another thread may have been first. */
+static struct statement *intern_new(const uint8_t *content, size_t length, unsigned hash)
+{
+    struct interned *made = interned_new(content, length);
+    lock_take(&table_lock);
+    struct interned *found = find(content, length, hash);
+    if (found == NULL)
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, table, made->content, length, hash, made);
+    lock_release(&table_lock);
+    if (found == NULL)
+        return &made->statement;
+    free(made);
+    return &found->statement;
+}
+
+struct statement *statement_intern(const uint8_t *content, size_t length)
+{
+    unsigned hash;
+
+    check(length > 0 && length <= UINT32_MAX);
+    pthread_once(&once, init_lock);
+    HASH_VALUE(content, length, hash);
+    lock_take(&table_lock);
+    struct interned *found = find(content, length, hash);
+    lock_release(&table_lock);
+    return found != NULL ? &found->statement : intern_new(content, length, hash);
+}
+
+struct statement *statement_retain(struct statement *statement)
+{
+    reference_take(&statement->references);
+    return statement;
+}
+
+void statement_release(struct statement **statement)
+{
+    struct statement *given = *statement;
+
+    *statement = NULL;
+    if (given == NULL || reference_give_shared(&given->references))
+        return;
+    struct interned *interned = interned_of(given);
+    lock_take(&table_lock);
+    bool last = reference_give_locked(&given->references);
+    if (last)
+        HASH_DEL(table, interned);
+    lock_release(&table_lock);
+    if (last)
+        free(interned);
+}

@@ -1,0 +1,67 @@
+/*
+ * statement_names.c: one client's names. The map is a uthash table, whose handle is its first
+ * entry: a client without names has nothing but a NULL pointer.
+ */
+#include "state/statement.h"
+
+#include "base/check.h"
+#include "state/table.h"
+
+#include <string.h>
+
+struct statement_names {
+    struct statement *statement; /* one reference */
+    UT_hash_handle hh;
+    char name[];
+};
+
+static struct statement_names *find_entry(const struct statement_names *names, const char *name)
+{
+    struct statement_names *found = NULL;
+    HASH_FIND(hh, names, name, strlen(name), found);
+    return found;
+}
+
+struct statement *statement_names_find(const struct statement_names *names, const char *name)
+{
+    const struct statement_names *found = find_entry(names, name);
+    return found == NULL ? NULL : found->statement;
+}
+
+void statement_names_add(struct statement_names **names, const char *name,
+                         struct statement *statement)
+{
+    size_t length = strlen(name);
+    check(find_entry(*names, name) == NULL);
+    struct statement_names *entry = memory_zeroed(sizeof *entry + length + 1);
+    memcpy(entry->name, name, length + 1);
+    entry->statement = statement_retain(statement);
+    HASH_ADD(hh, *names, name, length, entry);
+}
+
+static void remove_entry(struct statement_names **names, struct statement_names *entry)
+{
+    HASH_DEL(*names, entry);
+    statement_release(&entry->statement);
+    free(entry);
+}
+
+bool statement_names_remove(struct statement_names **names, const char *name)
+{
+    struct statement_names *found = find_entry(*names, name);
+    if (found == NULL)
+        return false;
+    remove_entry(names, found);
+    return true;
+}
+
+void statement_names_clear(struct statement_names **names)
+{
+    while (*names != NULL)
+        remove_entry(names, *names);
+}
+
+size_t statement_names_count(const struct statement_names *names)
+{
+    return HASH_COUNT(names);
+}
