@@ -176,7 +176,8 @@ void pool_return_and_close(struct pool_server *server, const char *reason, micro
 /* A server connection is logged in and idle. */
 void pool_connected(struct pool_server *server, microseconds now);
 /*
- * The connection is gone; the caller frees it afterwards. For every state but IDLE (that is
+ * The connection is gone, its socket closed (another may be opened in its place from within); the
+ * caller frees it afterwards. For every state but IDLE (that is
  * pool_idle_lost): CONNECTING and LEASED on its worker; CLOSING in answer to methods->close;
  * GRANTED after the call of methods->granted has reached the thread that finds it dead. `failure`
  * (borrowed, may be NULL) says why where the server or network failed; NULL where it was closed on

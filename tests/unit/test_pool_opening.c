@@ -206,6 +206,36 @@ static void with_a_live_connection_they_wait_and_it_is_tried_again(void **contex
     failure_release(&failure);
 }
 
+/* A line that is full only because nothing could be opened for a while. */
+static void newcomer_to_a_full_line_waits_where_one_may_open_again(void **context)
+{
+    struct world world;
+    struct pool_waiter waiters[3] = {0};
+    struct pool_server *none = NULL;
+    struct failure *failure = refused_by_server();
+    (void)context;
+    world_init(&world, 2, 0);
+    world.settings->max_waiting = 1;
+    world_start(&world);
+
+    struct pool_server *server = world_open(&world, 0);
+    world_waits(&world, &waiters[0], 0);
+    world_lost(&world, world_next(&world, CALL_CONNECT)->server, failure);
+    assert_int_equal(world_lease(&world, &waiters[1], 0, NULL, &none), POOL_REFUSES);
+    world.now += 2 * POOL_BACKOFF_LEAST;
+    world_waits(&world, &waiters[1], 0);
+    struct pool_server *second = world_next(&world, CALL_CONNECT)->server;
+    assert_int_equal(world_lease(&world, &waiters[2], 0, NULL, &none), POOL_REFUSES);
+    world_connected(&world, second);
+    world_expect_grant(&world, &waiters[0], second);
+    world_return(&world, server);
+    world_expect_grant(&world, &waiters[1], server);
+    world_return(&world, server);
+    world_return(&world, second);
+    world_stop(&world);
+    failure_release(&failure);
+}
+
 static void last_live_connection_gone_while_suspended_refuses(void **context)
 {
     struct world world;
@@ -342,6 +372,7 @@ int main(void)
         cmocka_unit_test(attempts_that_fail_together_are_one_step),
         cmocka_unit_test(one_attempt_at_a_time_until_one_succeeds),
         cmocka_unit_test(with_a_live_connection_they_wait_and_it_is_tried_again),
+        cmocka_unit_test(newcomer_to_a_full_line_waits_where_one_may_open_again),
         cmocka_unit_test(last_live_connection_gone_while_suspended_refuses),
         cmocka_unit_test(lost_live_connection_is_replaced_for_those_who_wait),
         cmocka_unit_test(failure_of_one_makes_the_older_suspect),

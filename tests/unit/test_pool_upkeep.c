@@ -92,6 +92,28 @@ static void long_idle_ones_are_closed_down_to_warm(void **context)
     world_stop(&world);
 }
 
+static void least_recently_used_of_all_workers_is_closed_first(void **context)
+{
+    struct world world;
+    struct pool_server *servers[3];
+    (void)context;
+    world_init(&world, 3, 0);
+    world_start(&world);
+
+    for (unsigned i = 0; i < 3; i++)
+        servers[i] = world_open(&world, i);
+    static const unsigned order[] = {1, 0, 2};
+    for (unsigned i = 0; i < 3; i++) {
+        world_return(&world, servers[order[i]]);
+        world.now += CLOCK_SECOND;
+    }
+    world_resize(&world, 1, 0);
+    world_expect_close(&world, servers[1], "the pool's size has changed");
+    world_expect_close(&world, servers[0], "the pool's size has changed");
+    world_no_call(&world);
+    world_stop(&world);
+}
+
 static void idle_timeout_off_closes_nothing(void **context)
 {
     struct world world;
@@ -246,6 +268,28 @@ static void another_server_is_tried_at_once(void **context)
     world_stop(&world);
 }
 
+static void success_at_the_old_server_says_nothing_about_the_new(void **context)
+{
+    struct world world;
+    struct pool_waiter waiter = {0}, newcomer = {0};
+    struct pool_server *none = NULL;
+    struct failure *failure = failure_new("08001", "no route to host", NULL, NULL);
+    (void)context;
+    world_init(&world, 4, 0);
+    world_start(&world);
+
+    world_waits(&world, &waiter, 0);
+    struct pool_server *old = world_next(&world, CALL_CONNECT)->server;
+    move_to_another_server(&world);
+    world_lost(&world, world_next(&world, CALL_CONNECT)->server, failure);
+    world_expect_refusal(&world, &waiter, POOL_REFUSED_UNREACHABLE);
+    world_connected(&world, old);
+    world_expect_close(&world, old, "the configuration has changed");
+    assert_int_equal(world_lease(&world, &newcomer, 0, NULL, &none), POOL_REFUSES);
+    world_stop(&world);
+    failure_release(&failure);
+}
+
 static void shutdown_refuses_and_closes(void **context)
 {
     struct world world;
@@ -323,12 +367,14 @@ int main(void)
         cmocka_unit_test(warm_does_not_exceed_size),
         cmocka_unit_test(warm_attempts_back_off),
         cmocka_unit_test(long_idle_ones_are_closed_down_to_warm),
+        cmocka_unit_test(least_recently_used_of_all_workers_is_closed_first),
         cmocka_unit_test(idle_timeout_off_closes_nothing),
         cmocka_unit_test(expired_idle_ones_are_renewed),
         cmocka_unit_test(smaller_size_closes_idle_now_and_leased_on_return),
         cmocka_unit_test(larger_size_serves_those_who_wait),
         cmocka_unit_test(another_server_retires_every_connection),
         cmocka_unit_test(another_server_is_tried_at_once),
+        cmocka_unit_test(success_at_the_old_server_says_nothing_about_the_new),
         cmocka_unit_test(shutdown_refuses_and_closes),
         cmocka_unit_test(shutdown_refuses_the_waiter_of_a_lost_grant),
         cmocka_unit_test(long_line_is_refused_whole),
