@@ -188,7 +188,8 @@ bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *cal
 {
     struct finder finder = {.callback = callback, .context = context};
 
-    find(&finder, sql, length);
+    /* Names are handed out as C strings. */
+    find(&finder, sql, length > 0 ? strnlen(sql, length) : 0);
     buffer_release(&finder.name);
     return !finder.missed;
 }

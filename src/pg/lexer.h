@@ -18,8 +18,8 @@
 typedef void lexer_name_callback(const char *name, void *context);
 
 /*
- * False where a name may have been missed: a set_config( has a name that is no plain literal (a
- * parameter, an expression, one with Unicode escapes).
+ * A zero byte ends the text. False where a name may have been missed: a set_config( has a name that
+ * is no plain literal (a parameter, an expression, one with Unicode escapes).
  */
 bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *callback,
                         void *context);

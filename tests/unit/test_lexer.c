@@ -200,11 +200,13 @@ static void bodies_in_dollar_quotes_are_searched(void **state)
     assert_names("$a$$b$$c$$d$$e$$f$$g$$h$$i$SET a.b$i$$h$$g$$f$$e$$d$$c$$b$$a$", "?");
 }
 
-static void zero_bytes_are_only_symbols(void **state)
+static void zero_byte_ends_the_text(void **state)
 {
     (void)state;
-    assert_names_of("SET a\0.b = 1", 12, "");
-    assert_names_of("\0SET a.b = 1\0", 13, "a.b");
+    assert_names_of("SET a.b = 1\0; SET c.d = 1", 26, "a.b");
+    assert_names_of("SET a.b\0", 9, "a.b");
+    assert_names_of("\0SET a.b = 1", 12, "");
+    assert_names_of(NULL, 0, "");
 }
 
 static bool may_change(const char *sql)
@@ -306,7 +308,7 @@ int main(void)
         cmocka_unit_test(strings_and_comments_hide_words),
         cmocka_unit_test(what_does_not_end_hides_the_rest),
         cmocka_unit_test(bodies_in_dollar_quotes_are_searched),
-        cmocka_unit_test(zero_bytes_are_only_symbols),
+        cmocka_unit_test(zero_byte_ends_the_text),
         cmocka_unit_test(watched_words_are_seen_anywhere),
         cmocka_unit_test(words_that_are_cut_off_are_not_seen),
         cmocka_unit_test(ordinary_text_changes_nothing),
