@@ -46,6 +46,7 @@ static void read_users(struct config *config, struct gather *gather)
 {
     if (config->auth_file == NULL)
         return;
+    config->sections->has_users = true;
     const struct section *section = sections_pgsluice(config->sections);
     const struct place *place = &section->entries[keys_index(keys_find("auth_file"))].place;
     if (!gather->may_read) {
@@ -62,7 +63,6 @@ static void read_users(struct config *config, struct gather *gather)
         return;
     }
     users_read(&config->sections->users, stream, file, &gather->problems);
-    config->sections->has_users = true;
     fclose(stream);
 }
 

@@ -154,9 +154,9 @@ static unsigned port_of(const struct reading *reading, const char *ports, size_t
 /* libpq knows the folder that it was built with, and tells it for a connection never opened. */
 static char *default_host(void)
 {
-    static const char *const keywords[] = {"passfile", "target_session_attrs", NULL};
-    /* The second value is none of libpq's: it gives up before it opens a socket. */
-    static const char *const values[] = {"/dev/null", "none of libpq's", NULL};
+    static const char *const keywords[] = {"password", "target_session_attrs", NULL};
+    /* With a password no passfile is read; the other value is one that libpq refuses at once. */
+    static const char *const values[] = {"unused", "none of libpq's", NULL};
     PGconn *connection = PQconnectStartParams(keywords, values, 0);
     const char *host = connection != NULL ? PQhost(connection) : NULL;
     char *result = memory_string(host != NULL && *host != '\0' ? host : "/tmp");
