@@ -16,7 +16,7 @@
 struct watched_word {
     const char *text;
     size_t length;
-    size_t pair_at; /* where its pair of letters stands, one of those in has_pair() */
+    size_t pair_at; /* where its pair of letters stands, one of those in mark_pairs() */
 };
 
 #define WATCHED(text, pair_at)                                                                     \
@@ -38,21 +38,24 @@ static const struct watched_word watched_words[] = {
 
 static const struct watched_word temporary = WATCHED("temp", 2); /* mp */
 
-/* True where one of the pairs begins in the chunk; CHUNK + 1 bytes are read. */
-static bool has_pair(const uint8_t *chunk)
+/* Marks where one of the pairs begins; CHUNK + 1 bytes are read. True where there is any. */
+static inline bool mark_pairs(const uint8_t *chunk, uint8_t marks[CHUNK])
 {
-    uint8_t found = 0;
+    uint8_t any = 0;
 
     for (int i = 0; i < CHUNK; i++) {
         uint8_t first = chunk[i] | CASE_BIT;
         uint8_t second = chunk[i + 1] | CASE_BIT;
-        found |= (uint8_t)((first == 'n') & (second == 'f'));
-        found |= (uint8_t)((second == 'v') & ((first == 'd') | (first == 't') | (first == 'r')));
-        found |= (uint8_t)((first == 'e') & (second == 'e'));
-        found |= (uint8_t)((first == 'm') & (second == 'p'));
-        found |= (uint8_t)((first == 'u') & (second == '&'));
+        uint8_t mark = (uint8_t)(first == 'n') & (uint8_t)(second == 'f');
+        mark |=
+            (uint8_t)((first == 'd') | (first == 't') | (first == 'r')) & (uint8_t)(second == 'v');
+        mark |= (uint8_t)(first == 'e') & (uint8_t)(second == 'e');
+        mark |= (uint8_t)(first == 'm') & (uint8_t)(second == 'p');
+        mark |= (uint8_t)(first == 'u') & (uint8_t)(second == '&');
+        marks[i] = mark;
+        any |= mark;
     }
-    return found != 0;
+    return any != 0;
 }
 
 static bool same_letters(const uint8_t *text, const char *word, size_t length)
@@ -97,14 +100,24 @@ static bool is_temporary(const uint8_t *sql, size_t length, size_t position)
     return end == length || !continues_identifier(sql[end]);
 }
 
-static bool watched_in_chunk(const uint8_t *sql, size_t length, size_t start)
+static bool watched_at(const uint8_t *sql, size_t length, size_t position)
 {
-    for (size_t position = start; position < start + CHUNK && position < length; position++) {
-        for (size_t i = 0; i < sizeof watched_words / sizeof watched_words[0]; i++) {
-            if (stands_at(&watched_words[i], sql, length, position))
-                return true;
-        }
-        if (is_temporary(sql, length, position))
+    for (size_t i = 0; i < sizeof watched_words / sizeof watched_words[0]; i++) {
+        if (stands_at(&watched_words[i], sql, length, position))
+            return true;
+    }
+    return is_temporary(sql, length, position);
+}
+
+/* `chunk` is the text from `start` on, or a copy of it with room behind. */
+static bool watched_in_chunk(const uint8_t *sql, size_t length, size_t start, const uint8_t *chunk)
+{
+    uint8_t marks[CHUNK];
+
+    if (!mark_pairs(chunk, marks))
+        return false;
+    for (size_t i = 0; i < CHUNK; i++) {
+        if (marks[i] && watched_at(sql, length, start + i))
             return true;
     }
     return false;
@@ -117,11 +130,11 @@ bool lexer_may_change_state(const char *sql, size_t length)
     size_t start = 0;
 
     for (; length - start > CHUNK; start += CHUNK) {
-        if (has_pair(bytes + start) && watched_in_chunk(bytes, length, start))
+        if (watched_in_chunk(bytes, length, start, bytes + start))
             return true;
     }
     if (start == length)
         return false;
     memcpy(last, bytes + start, length - start);
-    return has_pair(last) && watched_in_chunk(bytes, length, start);
+    return watched_in_chunk(bytes, length, start, last);
 }
