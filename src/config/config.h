@@ -53,8 +53,9 @@ struct config {
 
 /*
  * Reads a file (NULL: none, the environment alone) with its includes and the user list. Mistakes
- * are written to `problems`, one line each: "FILE:LINE: key: what was expected"; so are warnings,
- * which do not fail. NULL where there was a mistake.
+ * are written to `problems`, one line each: "FILE:LINE: [section] key: what was expected, what it
+ * got"; so are warnings ("FILE:LINE: warning: …"), which do not fail. NULL where there was a
+ * mistake.
  */
 struct config *config_load(const char *file, FILE *problems) __attribute__((warn_unused_result));
 /*

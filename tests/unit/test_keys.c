@@ -149,29 +149,19 @@ static void places_to_listen_are_read(void **state)
 static void places_that_are_none_are_refused(void **state)
 {
     (void)state;
-    static const char *const values[] = {
-        "",
-        "localhost",
-        ",",
-        "127.0.0.1:",
-        "127.0.0.1:0",
-        "127.0.0.1:65536",
-        "[::1",
-        "[::1]x",
-        "[::1]:",
-        "[1.2.3.4]:5",
-        "::1:",
-        "1.2.3",
-        "[]",
-        ":7",
-        "*,*",
-        "[::1]:7x",
-        "1.2.3.4:5:6",
-        "/a_folder_whose_name_is_so_long_that_no_socket_with_postgresqls_name_would_fit_into_the_"
-        "address_any_more",
+    /* Where PostgreSQL's name for a socket does not fit behind the folder. */
+    char long_folder[94];
+    memset(long_folder, '/', sizeof(long_folder) - 1);
+    long_folder[sizeof(long_folder) - 1] = '\0';
+    const char *const values[] = {
+        "",     "localhost", ",",      "127.0.0.1:",  "127.0.0.1:0", "127.0.0.1:65536",
+        "[::1", "[::1]x",    "[::1]:", "[1.2.3.4]:5", "::1:",        "1.2.3",
+        "[]",   ":7",        "*,*",    "[::1]:7x",    "1.2.3.4:5:6", long_folder,
     };
     for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
         check_value(keys_find("listen"), values[i], false, NULL);
+    long_folder[92] = '\0';
+    check_value(keys_find("listen"), long_folder, true, NULL);
 }
 
 static void admin_users_are_read(void **state)
