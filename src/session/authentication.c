@@ -1,13 +1,14 @@
+#include "session/authentication.h"
 #include "base/memory.h"
 #include "pg/md5.h"
 #include "pg/reader.h"
 #include "pg/reply.h"
 #include "pg/scram.h"
-#include "session/authentication.h"
 
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,9 @@ enum authentication_step {
 
 struct authentication {
     enum authentication_step step;
-    char *user;         /* owned */
-    char *secret;       /* owned, wiped; NULL: no such user */
-    uint8_t salt[4];    /* md5 */
+    char *user;      /* owned */
+    char *secret;    /* owned, wiped; NULL: no such user */
+    uint8_t salt[4]; /* md5 */
     struct scram_verifier verifier;
     struct scram_server scram;
 };
@@ -78,25 +79,29 @@ static bool verifier_from_plain(struct verifier_cache **verifiers, const char *u
     return true;
 }
 
+/* The process's own key for verifiers of users that there are not. */
+static pthread_once_t mock_key_once = PTHREAD_ONCE_INIT;
+static uint8_t mock_key[32];
+static bool mock_key_made;
+
+static void make_mock_key(void)
+{
+    mock_key_made = RAND_bytes(mock_key, sizeof mock_key) == 1;
+}
+
 /*
  * A verifier for a user that there is not: the same salt whenever the name is tried, keys that no
  * password fits, so that the dialogue looks like that of a user with another password.
  */
 static bool verifier_mock(const char *user, struct scram_verifier *verifier)
 {
-    static uint8_t process_key[32];
-    static _Atomic int ready; /* 0: no key, 1: being made, 2: there */
-    int none = 0;
-    if (__atomic_compare_exchange_n(&ready, &none, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        bool made = RAND_bytes(process_key, sizeof process_key) == 1;
-        __atomic_store_n(&ready, made ? 2 : 0, __ATOMIC_RELEASE);
-    }
-    if (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) != 2)
+    pthread_once(&mock_key_once, make_mock_key);
+    if (!mock_key_made)
         return false;
     uint8_t digest[32];
     unsigned size = sizeof digest;
-    if (HMAC(EVP_sha256(), process_key, sizeof process_key, (const uint8_t *)user, strlen(user),
-             digest, &size) == NULL)
+    if (HMAC(EVP_sha256(), mock_key, sizeof mock_key, (const uint8_t *)user, strlen(user), digest,
+             &size) == NULL)
         return false;
     memset(verifier, 0, sizeof *verifier);
     verifier->iterations = SCRAM_DEFAULT_ITERATIONS;
@@ -107,8 +112,7 @@ static bool verifier_mock(const char *user, struct scram_verifier *verifier)
 
 static bool secret_is_md5(const char *secret)
 {
-    return secret != NULL && strncmp(secret, "md5", 3) == 0 &&
-           strlen(secret) == MD5_TEXT_SIZE - 1;
+    return secret != NULL && strncmp(secret, "md5", 3) == 0 && strlen(secret) == MD5_TEXT_SIZE - 1;
 }
 
 static bool secret_is_scram(const char *secret)
@@ -117,7 +121,8 @@ static bool secret_is_scram(const char *secret)
     return secret != NULL && scram_verifier_parse(secret, &verifier);
 }
 
-/* The dialogue's verifier; an md5 secret cannot be used with SCRAM and goes the unknown user's way. */
+/* The dialogue's verifier; an md5 secret cannot be used with SCRAM and goes the unknown user's way.
+ */
 static bool authentication_verifier(struct authentication *authentication,
                                     struct verifier_cache **verifiers)
 {
@@ -184,8 +189,8 @@ static bool password_fits(const struct authentication *authentication, const cha
     struct scram_verifier verifier;
     if (scram_verifier_parse(secret, &verifier)) {
         struct scram_keys keys;
-        return scram_derive_keys(password, verifier.salt, verifier.salt_length,
-                                 verifier.iterations, &keys) &&
+        return scram_derive_keys(password, verifier.salt, verifier.salt_length, verifier.iterations,
+                                 &keys) &&
                CRYPTO_memcmp(keys.stored_key, verifier.stored_key, SCRAM_KEY_SIZE) == 0;
     }
     return text_equal(password, secret);
