@@ -113,6 +113,14 @@ size_t stream_kept_size(const struct stream *stream);
  */
 bool stream_is_quiet(struct stream *stream);
 
+/* Who is at the other end; false where the socket does not say. */
+bool stream_peer(const struct stream *stream, struct address *peer);
+/*
+ * Half-closes: nothing more is written, what the peer still sends can be read. Where bytes are kept
+ * nothing is done yet: call again from on_drained. False where the connection has failed.
+ */
+bool stream_finish(struct stream *stream) __attribute__((warn_unused_result));
+
 void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 

@@ -324,8 +324,11 @@ static void client_on_readable(struct stream *stream)
 static void client_on_drained(struct stream *stream)
 {
     struct client *client = client_of(stream);
-    if (client->state == CLIENT_CLOSING)
+    if (client->state == CLIENT_CLOSING) {
+        if (!stream_finish(stream))
+            client_close(client, "connection lost");
         return;
+    }
     if (client->server != NULL && stream_is_open(&client->server->stream))
         stream_resume(&client->server->stream);
     if (client->state >= CLIENT_IDLE)

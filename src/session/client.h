@@ -92,6 +92,7 @@ struct client {
     uint64_t transactions;
 
     struct mailbox_message message; /* refusals come by it */
+    struct failure *refusal; /* owned reference, with `message`: written before it is posted */
     TAILQ_ENTRY(client) link;       /* in the worker's list for its state */
 };
 
@@ -123,7 +124,7 @@ void client_hang_up(struct client *client, const char *reason);
 /* Frees a client that is GONE, once its `held` is cleared. */
 void client_free_when_unheld(struct client *client);
 /* Sends what the buffer holds and clears it; false where that closed the client. */
-bool client_send(struct client *client, struct buffer *buffer) __attribute__((warn_unused_result));
+bool client_send(struct client *client, struct buffer *buffer);
 
 /* Draining: ends the client where it has nothing under way. */
 void client_drain(struct client *client, bool at_once);
@@ -132,11 +133,21 @@ void client_take_settings(struct client *client);
 
 /* client_login.c: */
 void client_login_readable(struct client *client);
+/* What a client in its state is told is not known yet: a server connection has to say. */
+void client_login_ask_server(struct client *client);
 /* A server connection in the client's state has told its parameters: the login ends. */
 void client_login_greet(struct client *client, struct parameters *parameters);
 void client_login_free(struct client_login **login);
 /* The names under which it logs in, or NULL; valid until the login ends. */
 const char *client_login_user(const struct client *client);
+
+/* client_console.c: */
+void client_console_readable(struct client *client);
+void client_console_resume(struct client *client);
+/* The console's answer, up to and with ReadyForQuery, for the client of a slot if it is still the
+ * one with this secret; on its worker's thread. */
+void client_console_finish(struct worker *worker, uint32_t slot, uint32_t secret,
+                           struct buffer *replies);
 
 /* client_relay.c: */
 void client_relay_readable(struct client *client);

@@ -14,7 +14,6 @@
 #include "pg/startup.h"
 #include "pool/registry.h"
 #include "session/authentication.h"
-#include "session/batch.h"
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/greeting.h"
@@ -141,14 +140,11 @@ static bool login_collect_gucs(struct client *client)
     return true;
 }
 
-/* What a client in its state is told is not known yet: a server connection has to say. */
-static void login_ask_server(struct client *client)
+void client_login_ask_server(struct client *client)
 {
     client_set_state(client, CLIENT_GREETING);
     client->request_at = loop_now(client->worker->loop);
-    struct batch batch;
-    batch_start(&batch, NULL, &client->worker->made);
-    switch (lease_begin(client, &batch)) {
+    switch (lease_begin(client)) {
     case LEASE_READY:
         lease_prepared(client->server);
         break;
@@ -180,7 +176,7 @@ static void login_authenticated(struct client *client)
         return;
     struct parameters *parameters = greeting_find(client->pool, client->gucs);
     if (parameters == NULL) {
-        login_ask_server(client);
+        client_login_ask_server(client);
         return;
     }
     client_set_state(client, CLIENT_GREETING);
@@ -275,7 +271,7 @@ static bool login_find_database(struct client *client)
     return false;
 }
 
-static void login_begin(struct client *client, struct startup *startup)
+static void login_begin(struct client *client, struct startup *startup, const uint8_t *packet)
 {
     check(client->login == NULL);
     client->login = memory_new(struct client_login);
@@ -287,7 +283,7 @@ static void login_begin(struct client *client, struct startup *startup)
     const struct config *config = client->worker->config;
     struct buffer replies = {0};
     if (startup->minor > 0 || startup->unknown_protocol_options)
-        reply_negotiate_protocol(&replies, 0);
+        startup_write_negotiation(&replies, packet, startup->size, 0);
     const char *secret =
         config_secret(config, login->is_console ? NULL : login->database, login->user);
     enum authentication_answer answer =
@@ -327,7 +323,7 @@ static size_t login_take_startup(struct client *client, const uint8_t *bytes, si
                              startup.cancel_key_length);
         return startup.size;
     case STARTUP_LOGIN:
-        login_begin(client, &startup);
+        login_begin(client, &startup, bytes);
         return startup.size;
     }
     return length;

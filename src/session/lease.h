@@ -24,9 +24,11 @@ enum lease_answer {
     LEASE_REFUSED,   /* client->failure says why */
 };
 
-/* Asks the pool for a server connection. What must go ahead of the client's bytes is added to the
- * batch, whose stream is set to the server's. */
-enum lease_answer lease_begin(struct client *client, struct batch *batch);
+/* Asks the pool for a server connection. */
+enum lease_answer lease_begin(struct client *client) __attribute__((warn_unused_result));
+/* Adds what brings the server's session into the client's state, where they differ, to a batch for
+ * the server: goes ahead of the client's bytes. */
+void lease_add_switch(struct client *client, struct batch *batch);
 
 /*
  * After all bytes of a wake-up have gone out: ends the lease where nothing is owed, the server is

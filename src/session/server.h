@@ -32,6 +32,8 @@ struct statement;
 struct statement_cache;
 struct worker;
 
+extern const struct stream_handler server_stream_handler;
+
 enum server_state {
     SERVER_NEW,
     SERVER_LOGIN,     /* from name resolution to the first ReadyForQuery */
@@ -68,19 +70,32 @@ struct server_undo {
     char name[];                 /* the client's name of it */
 };
 
+/* Takes a reference to statement (may be NULL). */
+struct server_undo *server_undo_new(const char *name, struct statement *statement)
+    __attribute__((warn_unused_result));
+void server_undo_free(struct server_undo *undo);
+
 struct server {
     uint32_t magic;
     uint8_t state; /* enum server_state; server_set_state only */
     uint8_t transaction_status; /* as in the last ReadyForQuery */
     bool passing_forward : 1;   /* `passing` bytes go to the client */
     bool look : 1;              /* the session's state may have changed: ask before the lease ends */
-    bool asking : 1;            /* an ask is in the pipeline */
     bool reset_needed : 1;      /* DISCARD ALL before anybody else gets it */
     bool retire : 1;            /* close it when the lease ends */
     bool timed_out : 1;         /* pgsluice cancelled its command: command_timeout */
     bool clean_cancelled : 1;   /* CLEANING: the cancel was sent */
-    bool switch_reported : 1;   /* NOTE_SWITCH failed: `failure` says why */
-    bool fatal_forwarded : 1;   /* the client has the server's FATAL already */
+    bool own_query_failed : 1;  /* an error came for the own query at the pipeline's head */
+    /* What a wake-up's replies have brought, to be acted on when its bytes are worked off: */
+    bool prepared_now : 1;       /* a ping was answered */
+    bool switched : 1;           /* NOTE_SWITCH has come back */
+    bool switch_failed : 1;      /* with an error: `failure` says why */
+    bool answered : 1;           /* NOTE_ASK has come back */
+    bool statement_violated : 1; /* a transaction block in statement mode */
+    uint8_t violated;            /* type byte of a message that must not have come; or 0 */
+    bool dying : 1;             /* has ended while the pool was about to grant or close it */
+    bool fatal : 1;             /* the server said FATAL: `failure` has it */
+    bool fatal_forwarded : 1;   /* the client has it too */
     struct stream stream;
     struct worker *worker;
     struct pool_server member;
@@ -114,7 +129,10 @@ struct server {
     microseconds idle_in_transaction_at; /* 0: not */
     uint64_t leases;
 
-    struct worker *target; /* MOVING: where to */
+    /* For `message`, written before it is posted: */
+    struct worker *target;    /* MOVING: where to */
+    struct client *grantee;   /* MOVING: for whom */
+    const char *close_reason; /* a literal */
     struct mailbox_message message;
     TAILQ_ENTRY(server) link; /* the worker's servers */
 };
@@ -134,11 +152,21 @@ void server_set_state(struct server *server, enum server_state state);
  */
 void server_close(struct server *server, struct failure *failure, const char *reason);
 
-/* Sends own messages; false where that closed the server connection. */
-bool server_send(struct server *server, struct buffer *messages) __attribute__((warn_unused_result));
-/* Sends one own simple query. */
-bool server_query(struct server *server, enum server_note note, const char *sql)
+/* The connection has ended by itself: the server's last words, or errno of the stream, say why. */
+void server_lost(struct server *server);
+/* 08006 with host, address, backend and errno (0: end of file); one reference for the caller. */
+struct failure *server_lost_failure(const struct server *server, int error)
     __attribute__((warn_unused_result));
+/* As the pool wishes: the last word in its methods->close, or for a granted one that is dead. */
+void server_close_for_pool(struct server *server, const char *reason);
+/* Off its worker, and on to another (that worker's thread). */
+void server_leave_worker(struct server *server);
+void server_join_worker(struct server *server, struct worker *worker);
+
+/* Sends own messages; false where that closed the server connection. */
+bool server_send(struct server *server, struct buffer *messages);
+/* Sends one own simple query. */
+bool server_query(struct server *server, enum server_note note, const char *sql);
 
 /* Deadlines: called some ten times a second. */
 void server_sweep(struct server *server, microseconds now);
@@ -152,6 +180,8 @@ void server_login_free(struct server_login **login);
 
 /* server_relay.c: */
 void server_relay_readable(struct server *server);
+/* Where the pipeline is in doubt and no message of the client's is half-way: settles it. */
+void server_relay_probe(struct server *server);
 /* The pipeline's done(). */
 void server_relay_done(const struct pipeline_entry *entry, enum pipeline_end end, void *context);
 

@@ -43,9 +43,7 @@ struct worker *worker_new(struct service *service, unsigned number, struct confi
     worker->magic = WORKER_MAGIC;
     worker->number = number;
     worker->service = service;
-    char *name = memory_printf("worker %u", number);
-    worker->loop = loop_new(name);
-    free(name);
+    worker->loop = loop_new("worker");
     worker->resolver = resolver_new(worker->loop);
     worker->config = config_retain(config);
     worker->first_free = WORKER_NO_SLOT;
@@ -138,12 +136,32 @@ static void worker_drain_list(struct worker_clients *list, bool at_once)
     }
 }
 
+/* Those that are still logging in serve nobody any more; at once: all others too. */
+static void worker_close_servers(struct worker *worker, bool at_once)
+{
+    struct server *server = TAILQ_FIRST(&worker->servers);
+    while (server != NULL) {
+        struct server *next = TAILQ_NEXT(server, link);
+        if (at_once || server->state == SERVER_LOGIN)
+            server_close(server, NULL, "pgsluice is shutting down");
+        if (next != NULL && next->state == SERVER_CLOSED)
+            next = TAILQ_FIRST(&worker->servers);
+        server = next;
+    }
+}
+
 static void worker_start_drain(struct worker *worker, void *context)
 {
     bool at_once = context != NULL;
     worker->draining = true;
     worker_drain_list(&worker->logins, at_once);
     worker_drain_list(&worker->clients, at_once);
+    if (at_once) {
+        struct client *client;
+        while ((client = TAILQ_FIRST(&worker->closing)) != NULL)
+            client_close(client, "pgsluice is shutting down");
+    }
+    worker_close_servers(worker, at_once);
     worker_check_drained(worker);
 }
 

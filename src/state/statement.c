@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/lock.h"
+#include "pg/lexer.h"
 #include "state/reference.h"
 #include "state/table.h"
 
@@ -53,6 +54,8 @@ static struct interned *interned_new(const uint8_t *content, size_t length)
     interned->statement.references = 1;
     interned->statement.content = interned->content;
     interned->statement.content_length = (uint32_t)length;
+    interned->statement.may_change_state =
+        lexer_may_change_state((const char *)content, strnlen((const char *)content, length));
     write_name(interned->statement.name, content, length);
     return interned;
 }

@@ -1,0 +1,112 @@
+#include "admin/console.h"
+#include "admin/show_row.h"
+#include "config/settings.h"
+#include "io/loop.h"
+#include "io/stream.h"
+#include "pg/reply.h"
+#include "session/client.h"
+#include "session/server.h"
+#include "session/worker.h"
+#include "state/parameters.h"
+#include "state/statement.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* PgBouncer's columns first, in its order, then our own. */
+static const struct reply_column columns[] = {
+    {"type", REPLY_TEXT},         {"user", REPLY_TEXT},         {"database", REPLY_TEXT},
+    {"state", REPLY_TEXT},        {"addr", REPLY_TEXT},         {"port", REPLY_INT4},
+    {"local_addr", REPLY_TEXT},   {"local_port", REPLY_INT4},   {"connect_time", REPLY_TEXT},
+    {"request_time", REPLY_TEXT}, {"wait", REPLY_INT4},         {"wait_us", REPLY_INT4},
+    {"close_needed", REPLY_INT4}, {"ptr", REPLY_TEXT},          {"link", REPLY_TEXT},
+    {"remote_pid", REPLY_INT4},   {"tls", REPLY_TEXT},          {"application_name", REPLY_TEXT},
+    {"prepared_statements", REPLY_INT4},                        {"pinned", REPLY_TEXT},
+    {"transactions", REPLY_INT8}, {"worker", REPLY_INT4},
+};
+
+static void begin(struct console_request *request, struct worker *worker)
+{
+    (void)worker;
+    reply_row_description(console_request_reply(request), columns,
+                          sizeof columns / sizeof columns[0]);
+}
+
+static const char *pins_text(unsigned pins)
+{
+    if ((pins & CLIENT_PIN_LISTEN) != 0)
+        return "LISTEN";
+    if ((pins & CLIENT_PIN_PREPARE) != 0)
+        return "PREPARE";
+    if ((pins & CLIENT_PIN_LOAD) != 0)
+        return "LOAD";
+    return "";
+}
+
+/* PgBouncer's word for a state: active is who is idle or leases, waiting is who waits. */
+static const char *state_text(const struct client *client)
+{
+    return client->state == CLIENT_WAITING ? "waiting" : "active";
+}
+
+static void show_address(struct show_row *row, const struct client *client)
+{
+    char text[ADDRESS_TEXT_SIZE] = "";
+    struct address peer;
+    unsigned port = 0;
+    if (stream_peer(&client->stream, &peer)) {
+        address_format(&peer, text);
+        port = address_port(&peer);
+        char *colon = strrchr(text, ':');
+        if (port != 0 && colon != NULL)
+            *colon = '\0';
+    }
+    show_row_copy(row, text);
+    show_row_number(row, port);
+}
+
+static void show_client(struct console_request *request, const struct worker *worker,
+                        const struct client *client)
+{
+    microseconds now = loop_now(worker->loop);
+    microseconds wait = client->state == CLIENT_WAITING ? now - client->request_at : 0;
+    char id[32], link[32] = "";
+    snprintf(id, sizeof id, "%u", client_pid(client));
+    if (client->server != NULL)
+        snprintf(link, sizeof link, "%u", client->server->backend_pid);
+    const char *application =
+        client->told != NULL ? parameters_find(client->told, "application_name") : NULL;
+    struct show_row row = {0};
+    show_row_text(&row, "C");
+    show_row_text(&row, client->settings != NULL ? client->settings->user : NULL);
+    show_row_text(&row, client->settings != NULL ? client->settings->database : "pgsluice");
+    show_row_text(&row, state_text(client));
+    show_address(&row, client);
+    show_row_text(&row, "");
+    show_row_number(&row, 0);
+    show_row_time(&row, client->connected_at, now);
+    show_row_time(&row, client->request_at, now);
+    show_row_number(&row, (uint64_t)(wait / CLOCK_SECOND));
+    show_row_number(&row, (uint64_t)(wait % CLOCK_SECOND));
+    show_row_number(&row, 0);
+    show_row_text(&row, id);
+    show_row_text(&row, link);
+    show_row_number(&row, client->server != NULL ? client->server->backend_pid : 0);
+    show_row_text(&row, "");
+    show_row_text(&row, application != NULL ? application : "");
+    show_row_number(&row, statement_names_count(client->statements));
+    show_row_text(&row, pins_text(client->pins));
+    show_row_number(&row, client->transactions);
+    show_row_number(&row, worker->number);
+    show_row_send(&row, console_request_reply(request));
+}
+
+static void visit(struct console_request *request, struct worker *worker)
+{
+    const struct client *client;
+    TAILQ_FOREACH (client, &worker->clients, link)
+        show_client(request, worker, client);
+}
+
+const struct console_command console_show_clients = {
+    .words = "SHOW CLIENTS", .begin = begin, .visit = visit, .tag = "SHOW"};

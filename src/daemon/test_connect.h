@@ -1,0 +1,12 @@
+/* test_connect.h: `pgsluice --test-connect`. */
+#ifndef PGSLUICE_DAEMON_TEST_CONNECT_H
+#define PGSLUICE_DAEMON_TEST_CONNECT_H
+
+#include "config/config.h"
+
+#include <stdio.h>
+
+/* One row a database to `out`; returns the exit status: 0 where all could be reached. */
+int test_connect(const struct config *config, FILE *out);
+
+#endif

@@ -1,0 +1,481 @@
+/*
+ * A client's messages, to the server connection that it leases. Bytes go out of the memory that
+ * they were received into; only what names a prepared statement is rewritten, and only what has no
+ * lease yet, or is not whole where it must be, is kept.
+ */
+#include "base/check.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "config/settings.h"
+#include "io/loop.h"
+#include "pg/failure.h"
+#include "pg/frame.h"
+#include "pg/lexer.h"
+#include "pg/message.h"
+#include "pg/reader.h"
+#include "pg/reply.h"
+#include "pg/sqlstate.h"
+#include "session/batch.h"
+#include "session/client.h"
+#include "session/client_statement.h"
+#include "session/lease.h"
+#include "session/server.h"
+#include "session/worker.h"
+#include "state/statement.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A waiting client's bytes that are kept; past it, reading stops. */
+#define RELAY_MAX_WAITING_INPUT ((size_t)65536)
+/* So many replies may be owed before the client is read on. */
+#define RELAY_MAX_OUTSTANDING (PIPELINE_MAX / 2)
+
+enum relay_step {
+    STEP_FORWARD, /* pass the message on, its rest too where it is not all there */
+    STEP_DROP,    /* the same, but nobody gets it */
+    STEP_TAKEN,   /* it was passed on rewritten: only its rest, after `taken`, still has to go */
+    STEP_KEEP,    /* wait: for the rest of it, for a lease, for replies */
+    STEP_END,     /* the client is closed or closing */
+};
+
+/* ---- Errors of our own ---- */
+
+/* Says that a request is refused, at the point of the protocol where it stands. `type` is the
+ * message that is refused: what follows an extended one is skipped up to its Sync. */
+static enum relay_step relay_refuse_message(struct client *client, uint8_t type,
+                                            const struct failure *failure)
+{
+    if (client->worker->draining) {
+        client_fatal_failure(client, failure);
+        return STEP_END;
+    }
+    char prefix[CLIENT_PREFIX_SIZE];
+    client_prefix(client, prefix);
+    log_warning(prefix, "%s: %s%s%s", failure->sqlstate, failure->message,
+                failure->detail != NULL ? "; " : "",
+                failure->detail != NULL ? failure->detail : "");
+    struct buffer reply = {0};
+    failure_write(&reply, "ERROR", failure);
+    bool is_simple = type == MESSAGE_QUERY || type == MESSAGE_FUNCTION_CALL;
+    if (is_simple)
+        reply_ready(&reply, MESSAGE_IDLE);
+    else
+        client->skipping = true;
+    bool sent = client_send(client, &reply);
+    buffer_release(&reply);
+    return sent ? STEP_DROP : STEP_END;
+}
+
+static enum relay_step relay_answer_ready(struct client *client)
+{
+    struct buffer reply = {0};
+    reply_ready(&reply, MESSAGE_IDLE);
+    bool sent = client_send(client, &reply);
+    buffer_release(&reply);
+    return sent ? STEP_DROP : STEP_END;
+}
+
+static enum relay_step relay_violation(struct client *client, const char *message)
+{
+    client_fatal(client, SQLSTATE_PROTOCOL_VIOLATION, message, NULL, NULL);
+    return STEP_END;
+}
+
+/* ---- Without a lease ---- */
+
+static enum relay_step relay_lease(struct client *client, struct batch *batch, uint8_t type)
+{
+    if (client->failure != NULL) {
+        struct failure *failure = client->failure;
+        client->failure = NULL;
+        enum relay_step step = relay_refuse_message(client, type, failure);
+        failure_release(&failure);
+        if (client->state == CLIENT_WAITING)
+            client_set_state(client, CLIENT_IDLE);
+        return step;
+    }
+    if (client->state == CLIENT_WAITING && (client->in_line || client->server != NULL))
+        return STEP_KEEP;
+    client->request_at = loop_now(client->worker->loop);
+    switch (lease_begin(client)) {
+    case LEASE_READY:
+        batch_start(batch, &client->server->stream, &client->worker->made);
+        lease_add_switch(client, batch);
+        return STEP_FORWARD;
+    case LEASE_PREPARING:
+    case LEASE_WAITS:
+        if (client->state == CLIENT_IDLE)
+            client_set_state(client, CLIENT_WAITING);
+        return client->state >= CLIENT_CLOSING ? STEP_END : STEP_KEEP;
+    case LEASE_REFUSED:
+        return relay_lease(client, batch, type);
+    }
+    return STEP_END;
+}
+
+/* A message of a client that has no lease: what needs none is answered here. */
+static enum relay_step relay_unleased(struct client *client, struct batch *batch, uint8_t type)
+{
+    switch (type) {
+    case MESSAGE_SYNC:
+        client->skipping = false;
+        return relay_answer_ready(client);
+    case MESSAGE_FLUSH:
+    case MESSAGE_COPY_DATA:
+    case MESSAGE_COPY_DONE:
+    case MESSAGE_COPY_FAIL:
+        return STEP_DROP; /* the end of a COPY that has failed already, say */
+    default:
+        return relay_lease(client, batch, type);
+    }
+}
+
+/* ---- With a lease ---- */
+
+static void relay_push(struct server *server, enum pipeline_kind kind)
+{
+    if (server->pipeline.count == 0)
+        server->command_at = loop_now(server->worker->loop);
+    server->idle_in_transaction_at = 0;
+    pipeline_push(&server->pipeline, (struct pipeline_entry){.kind = (uint8_t)kind});
+}
+
+/* A simple query: its text may change the session behind an innocent tag. */
+static enum relay_step relay_query(struct client *client, const struct frame *frame,
+                                   size_t available)
+{
+    struct server *server = client->server;
+    if (!pipeline_accepts(&server->pipeline, PIPELINE_QUERY))
+        return STEP_DROP;
+    size_t length = available - FRAME_HEADER_SIZE;
+    const char *sql = (const char *)frame->body;
+    if (frame->size <= available) {
+        if (length == 0 || sql[length - 1] != '\0')
+            return relay_violation(client, "invalid string in message");
+        client_statement_look(client, sql, length - 1);
+    } else {
+        server->look = true; /* the rest goes by unread */
+    }
+    /* As the server does: a simple query drops the unnamed statement. */
+    statement_release(&client->unnamed);
+    statement_release(&server->unnamed);
+    relay_push(server, PIPELINE_QUERY);
+    return STEP_FORWARD;
+}
+
+static enum relay_step relay_simple(struct server *server, enum pipeline_kind kind)
+{
+    if (!pipeline_accepts(&server->pipeline, kind))
+        return STEP_DROP;
+    relay_push(server, kind);
+    return STEP_FORWARD;
+}
+
+static enum relay_step relay_of(enum client_statement_answer answer)
+{
+    switch (answer) {
+    case CLIENT_STATEMENT_FORWARD:
+        return STEP_FORWARD;
+    case CLIENT_STATEMENT_DROP:
+        return STEP_DROP;
+    case CLIENT_STATEMENT_TAKEN:
+        return STEP_TAKEN;
+    case CLIENT_STATEMENT_MORE:
+        return STEP_KEEP;
+    case CLIENT_STATEMENT_MALFORMED:
+        break;
+    }
+    return STEP_END;
+}
+
+static enum relay_step relay_statement(struct client *client, struct batch *batch,
+                                       const struct frame *frame, size_t available, size_t *taken)
+{
+    const char *problem = "invalid message format";
+    enum client_statement_answer answer =
+        client_statement_message(client, batch, frame, available, taken, &problem);
+    if (answer == CLIENT_STATEMENT_MALFORMED)
+        return relay_violation(client, problem);
+    return relay_of(answer);
+}
+
+static enum relay_step relay_leased(struct client *client, struct batch *batch,
+                                    const struct frame *frame, size_t available, size_t *taken)
+{
+    struct server *server = client->server;
+    if (server->state != SERVER_LEASED || pipeline_must_hold(&server->pipeline) ||
+        server->question != NULL || /* the client's state is being asked for */
+        server->pipeline.count > RELAY_MAX_OUTSTANDING)
+        return STEP_KEEP;
+    switch (frame->type) {
+    case MESSAGE_QUERY:
+        return relay_query(client, frame, available);
+    case MESSAGE_PARSE:
+    case MESSAGE_BIND:
+    case MESSAGE_DESCRIBE:
+    case MESSAGE_CLOSE:
+        return relay_statement(client, batch, frame, available, taken);
+    case MESSAGE_EXECUTE:
+        return relay_simple(server, PIPELINE_EXECUTE);
+    case MESSAGE_SYNC:
+        return relay_simple(server, PIPELINE_SYNC);
+    case MESSAGE_FUNCTION_CALL:
+        return relay_simple(server, PIPELINE_CALL);
+    case MESSAGE_COPY_DONE:
+    case MESSAGE_COPY_FAIL:
+        return relay_simple(server, PIPELINE_COPY_END);
+    default: /* CopyData, Flush */
+        return server->pipeline.skipping ? STEP_DROP : STEP_FORWARD;
+    }
+}
+
+/* Whether a message may be worked on before it is whole; all others are short, or must be read. */
+static bool relay_may_stream(uint8_t type)
+{
+    return type == MESSAGE_QUERY || type == MESSAGE_BIND || type == MESSAGE_COPY_DATA ||
+           type == MESSAGE_FUNCTION_CALL || type == MESSAGE_PARSE || type == MESSAGE_COPY_FAIL;
+}
+
+static enum relay_step relay_message(struct client *client, struct batch *batch,
+                                     const struct frame *frame, size_t available, size_t *taken)
+{
+    if (frame->type == MESSAGE_TERMINATE) {
+        client_close(client, "client hung up");
+        return STEP_END;
+    }
+    if (available < frame->size && !relay_may_stream(frame->type))
+        return STEP_KEEP;
+    if (client->skipping && frame->type != MESSAGE_SYNC)
+        return STEP_DROP;
+    if (client->server == NULL) {
+        enum relay_step step = relay_unleased(client, batch, frame->type);
+        if (step != STEP_FORWARD)
+            return step;
+    }
+    return relay_leased(client, batch, frame, available, taken);
+}
+
+/* ---- The stream of messages ---- */
+
+/* Bytes of a message that is under way go by unread. */
+static size_t relay_pass(struct client *client, struct batch *batch, const uint8_t *at, size_t left)
+{
+    size_t piece = client->passing < left ? client->passing : left;
+    if (!client->discarding)
+        batch_add(batch, at, piece);
+    client->passing -= piece;
+    return piece;
+}
+
+/* What is not to go on now is the begin of a message, or messages that wait. */
+static size_t relay_take(struct client *client, struct batch *batch, const uint8_t *bytes,
+                         size_t length)
+{
+    const uint8_t *at = bytes, *end = bytes + length;
+    while (at < end) {
+        size_t left = (size_t)(end - at);
+        if (client->passing > 0) {
+            at += relay_pass(client, batch, at, left);
+            continue;
+        }
+        struct frame frame;
+        enum frame_result result = frame_from_client(at, left, &frame);
+        if (result == FRAME_NOTHING)
+            break;
+        if (result != FRAME_WHOLE && result != FRAME_PART) {
+            (void)relay_violation(client, result == FRAME_BAD_TYPE ? "invalid frontend message type"
+                                                                   : "invalid message length");
+            return length;
+        }
+        size_t available = frame.size < left ? frame.size : left;
+        size_t taken = 0;
+        enum relay_step step = relay_message(client, batch, &frame, available, &taken);
+        if (step == STEP_END)
+            return length;
+        if (step == STEP_KEEP)
+            break;
+        if (step == STEP_FORWARD)
+            batch_add(batch, at, available);
+        else if (step == STEP_TAKEN)
+            batch_add(batch, at + taken, available - taken);
+        client->passing = frame.size - available;
+        client->discarding = step == STEP_DROP;
+        at += available;
+    }
+    return (size_t)(at - bytes);
+}
+
+static void relay_free_input(struct client *client)
+{
+    buffer_release(client->input);
+    free(client->input);
+    client->input = NULL;
+}
+
+/* The server does not take more now: the counterpart of the resume in server.c. */
+static void relay_watch_server(struct client *client)
+{
+    struct server *server = client->server;
+    if (server == NULL)
+        return;
+    if (stream_is_blocked(&server->stream))
+        stream_pause(&client->stream);
+    if (client->passing == 0 && pipeline_must_probe(&server->pipeline))
+        server_relay_probe(server);
+}
+
+/* Works on bytes, in the client's input or the worker's scratch memory; returns how many are used
+ * up. The client may be closed by it. */
+static size_t relay_work(struct client *client, const uint8_t *bytes, size_t length)
+{
+    struct batch batch;
+    struct server *before = client->server;
+    batch_start(&batch, before != NULL ? &before->stream : NULL, &client->worker->made);
+    if (before != NULL && before->state == SERVER_LEASED)
+        lease_add_switch(client, &batch);
+    size_t used = relay_take(client, &batch, bytes, length);
+    struct server *server = client->server;
+    if (server != NULL && server->state == SERVER_LEASED && !batch_is_empty(&batch) &&
+        !batch_flush(&batch))
+        server_lost(server);
+    if (client->state >= CLIENT_CLOSING)
+        return length;
+    relay_watch_server(client);
+    return used;
+}
+
+/* After bytes were worked on: a lease that owes nothing (all was dropped, say) ends. */
+static void relay_settle(struct client *client)
+{
+    if (client->state < CLIENT_CLOSING && client->server != NULL)
+        lease_settle(client->server);
+}
+
+/* While it may not send: its bytes are kept up to a limit, so that its hanging up is noticed. */
+static bool relay_must_wait(const struct client *client)
+{
+    return client->state == CLIENT_WAITING || stream_is_blocked(&client->stream) ||
+           (client->server != NULL && client->server->state != SERVER_LEASED);
+}
+
+static void relay_work_input(struct client *client)
+{
+    size_t used = relay_work(client, buffer_bytes(client->input), buffer_length(client->input));
+    if (client->input == NULL)
+        return;
+    buffer_consume(client->input, used);
+    if (buffer_length(client->input) == 0)
+        relay_free_input(client);
+}
+
+void client_relay_resume(struct client *client)
+{
+    if (client->busy) {
+        client->resume_soon = true;
+        return;
+    }
+    if (client->state >= CLIENT_CONSOLE) {
+        if (client->state == CLIENT_CONSOLE)
+            client_console_resume(client);
+        return;
+    }
+    client->busy = true;
+    do {
+        client->resume_soon = false;
+        if (client->input == NULL || stream_is_blocked(&client->stream))
+            break;
+        relay_work_input(client);
+    } while (client->resume_soon && client->state < CLIENT_CLOSING);
+    client->busy = false;
+    if (client->state >= CLIENT_CLOSING)
+        return;
+    if (client->input == NULL || buffer_length(client->input) < RELAY_MAX_WAITING_INPUT) {
+        if (client->server == NULL || !stream_is_blocked(&client->server->stream))
+            stream_resume(&client->stream);
+    }
+    relay_settle(client);
+}
+
+/* Bytes that cannot be worked on from the scratch memory: behind those that are kept. */
+static void relay_read_kept(struct client *client)
+{
+    size_t size;
+    if (client->input == NULL)
+        client->input = memory_new(struct buffer);
+    uint8_t *memory = buffer_reserve(client->input, WORKER_READ_SIZE);
+    switch (stream_read(&client->stream, memory, WORKER_READ_SIZE, &size)) {
+    case STREAM_DONE:
+        buffer_filled(client->input, size);
+        break;
+    case STREAM_BLOCKED:
+        return;
+    case STREAM_END:
+    case STREAM_FAILED:
+        client_close(client, "client closed the connection");
+        return;
+    }
+    if (!relay_must_wait(client)) {
+        client_relay_resume(client);
+        return;
+    }
+    if (buffer_length(client->input) >= RELAY_MAX_WAITING_INPUT)
+        stream_pause(&client->stream);
+}
+
+void client_relay_readable(struct client *client)
+{
+    if (client->state == CLIENT_CONSOLE) {
+        client_console_readable(client);
+        return;
+    }
+    if (client->input != NULL || relay_must_wait(client)) {
+        relay_read_kept(client);
+        return;
+    }
+    struct worker *worker = client->worker;
+    size_t size;
+    switch (stream_read(&client->stream, worker->scratch, WORKER_READ_SIZE, &size)) {
+    case STREAM_DONE:
+        break;
+    case STREAM_BLOCKED:
+        return;
+    case STREAM_END:
+    case STREAM_FAILED:
+        client_close(client, "client closed the connection");
+        return;
+    }
+    client->busy = true;
+    size_t used = relay_work(client, worker->scratch, size);
+    client->busy = false;
+    if (client->state >= CLIENT_CLOSING)
+        return;
+    if (used < size) {
+        check(client->input == NULL);
+        client->input = memory_new(struct buffer);
+        buffer_append(client->input, worker->scratch + used, size - used);
+    }
+    if (client->resume_soon)
+        client_relay_resume(client);
+    else
+        relay_settle(client);
+}
+
+void client_relay_refuse(struct client *client, struct failure *failure)
+{
+    if (client->state == CLIENT_GREETING) {
+        client_fatal_failure(client, failure);
+        return;
+    }
+    if (client->state != CLIENT_WAITING)
+        return;
+    if (client->in_line) {
+        client->in_line = false;
+        client->held = !pool_cancel(&client->waiter);
+    }
+    if (client->server != NULL)
+        lease_abandon(client->server);
+    failure_release(&client->failure);
+    client->failure = failure_retain(failure);
+    client_relay_resume(client);
+}

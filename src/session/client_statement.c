@@ -1,0 +1,381 @@
+#include "base/memory.h"
+#include "config/settings.h"
+#include "io/loop.h"
+#include "pg/frame.h"
+#include "pg/lexer.h"
+#include "pg/message.h"
+#include "pg/pairs.h"
+#include "pg/reader.h"
+#include "pg/request.h"
+#include "session/batch.h"
+#include "session/client.h"
+#include "session/client_statement.h"
+#include "session/server.h"
+#include "session/worker.h"
+#include "state/pipeline.h"
+#include "state/statement.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A Parse has to be known whole, to be prepared elsewhere later. An unnamed one that is longer
+ * passes by unkept: it can be bound before its Sync only. */
+#define STATEMENT_MAX_KEPT ((size_t)1 << 20)
+#define STATEMENT_MAX_NAMED ((size_t)16 << 20)
+
+/* ---- What the lease must look at ---- */
+
+static void statement_note_name(const char *name, void *context)
+{
+    struct client *client = context;
+    if (client->custom_names == NULL)
+        client->custom_names = memory_new(struct pairs);
+    if (pairs_find(client->custom_names, name) == NULL)
+        pairs_add(client->custom_names, name, "");
+}
+
+/* SET, RESET and set_config() have three letters in common. */
+static bool statement_may_name_settings(const char *sql, size_t length)
+{
+    for (size_t i = 0; i + 2 < length; i++) {
+        if ((sql[i + 2] | 0x20) == 't' && (sql[i + 1] | 0x20) == 'e' && (sql[i] | 0x20) == 's')
+            return true;
+    }
+    return false;
+}
+
+void client_statement_look(struct client *client, const char *sql, size_t length)
+{
+    if (client->settings->mode == SETTINGS_SESSION)
+        return;
+    if (lexer_may_change_state(sql, length))
+        client->server->look = true;
+    if (statement_may_name_settings(sql, length))
+        (void)lexer_custom_names(sql, length, statement_note_name, client);
+}
+
+/* ---- Parts of the dialogue with the server ---- */
+
+static void statement_push(struct server *server, enum pipeline_kind kind, bool ours,
+                           enum server_note note, struct server_undo *undo)
+{
+    if (server->pipeline.count == 0)
+        server->command_at = loop_now(server->worker->loop);
+    server->idle_in_transaction_at = 0;
+    pipeline_push(&server->pipeline, (struct pipeline_entry){.kind = (uint8_t)kind,
+                                                             .ours = ours,
+                                                             .note = (uint8_t)note,
+                                                             .subject = undo});
+}
+
+/* The least recently used statements leave a server connection that has more than its limit. */
+static void statement_evict(struct server *server, struct batch *batch)
+{
+    struct statement *victim;
+    while ((victim = statement_cache_evict(&server->prepared,
+                                           server->settings->prepared_statements)) != NULL) {
+        request_close(batch_made_begin(batch), 'S', victim->name);
+        batch_made_end(batch);
+        statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT,
+                       server_undo_new("", victim));
+        statement_release(&victim);
+    }
+}
+
+static void statement_prepare(struct server *server, struct batch *batch,
+                              struct statement *statement, const char *name, bool cached)
+{
+    request_parse(batch_made_begin(batch), name, statement->content, statement->content_length);
+    batch_made_end(batch);
+    struct server_undo *undo = server_undo_new("", statement);
+    undo->cached = cached;
+    statement_push(server, PIPELINE_PARSE, true, SERVER_NOTE_PREPARE, undo);
+}
+
+/* Makes sure that the server connection has a named statement. */
+static void statement_ensure(struct server *server, struct batch *batch,
+                             struct statement *statement)
+{
+    if (statement_cache_use(server->prepared, statement))
+        return;
+    statement_prepare(server, batch, statement, statement->name, true);
+    statement_cache_add(&server->prepared, statement);
+    statement_evict(server, batch);
+}
+
+/* Makes the server connection's unnamed statement the client's, or none where it has none. */
+static void statement_ensure_unnamed(struct client *client, struct server *server,
+                                     struct batch *batch)
+{
+    if (server->unnamed == client->unnamed)
+        return;
+    statement_release(&server->unnamed);
+    if (client->unnamed != NULL) {
+        statement_prepare(server, batch, client->unnamed, "", false);
+        server->unnamed = statement_retain(client->unnamed);
+        return;
+    }
+    request_close(batch_made_begin(batch), 'S', "");
+    batch_made_end(batch);
+    statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT, NULL);
+}
+
+/* ---- Parse ---- */
+
+/* The body after the name: query, number of types, types. */
+static bool statement_content_is_valid(struct reader *reader)
+{
+    (void)reader_string(reader);
+    uint16_t types = reader_uint16(reader);
+    (void)reader_bytes(reader, (size_t)types * 4);
+    return reader_finished(reader);
+}
+
+static bool statement_is_same(const struct statement *statement, const uint8_t *content,
+                              size_t length)
+{
+    return statement != NULL && statement->content_length == length &&
+           memcmp(statement->content, content, length) == 0;
+}
+
+static enum client_statement_answer statement_parse_unnamed(struct client *client,
+                                                            const uint8_t *content, size_t length)
+{
+    struct server *server = client->server;
+    struct server_undo *undo = NULL;
+    if (!statement_is_same(client->unnamed, content, length)) {
+        undo = server_undo_new("", NULL);
+        undo->previous = client->unnamed;
+        client->unnamed = statement_intern(content, length);
+    }
+    if (client->unnamed->may_change_state)
+        server->look = true;
+    if (server->unnamed != client->unnamed) {
+        statement_release(&server->unnamed);
+        server->unnamed = statement_retain(client->unnamed);
+    }
+    statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_UNNAMED, undo);
+    return CLIENT_STATEMENT_FORWARD;
+}
+
+/* The name is taken: the server is made to say so, in its own words. */
+static enum client_statement_answer statement_parse_taken(struct client *client,
+                                                          struct batch *batch, const char *name,
+                                                          struct statement *taken_by)
+{
+    struct server *server = client->server;
+    statement_ensure(server, batch, taken_by);
+    request_parse(batch_made_begin(batch), taken_by->name, taken_by->content,
+                  taken_by->content_length);
+    batch_made_end(batch);
+    statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NAME_TAKEN,
+                   server_undo_new(name, taken_by));
+    return CLIENT_STATEMENT_TAKEN;
+}
+
+/*
+ * The client's Parse is carried out under the statement's own name, also where the server
+ * connection has it already from another client (then closed first): what PostgreSQL would say of
+ * the text now, it says.
+ */
+static enum client_statement_answer statement_parse_named(struct client *client,
+                                                          struct batch *batch, const char *name,
+                                                          const uint8_t *content, size_t length)
+{
+    struct server *server = client->server;
+    struct statement *taken_by = statement_names_find(client->statements, name);
+    if (taken_by != NULL)
+        return statement_parse_taken(client, batch, name, taken_by);
+    struct statement *statement = statement_intern(content, length);
+    bool cached = statement_cache_use(server->prepared, statement);
+    if (cached) {
+        request_close(batch_made_begin(batch), 'S', statement->name);
+        batch_made_end(batch);
+        statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT, NULL);
+    } else {
+        statement_cache_add(&server->prepared, statement);
+    }
+    statement_names_add(&client->statements, name, statement);
+    request_parse(batch_made_begin(batch), statement->name, content, length);
+    batch_made_end(batch);
+    struct server_undo *undo = server_undo_new(name, statement);
+    undo->cached = !cached;
+    statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NAMED, undo);
+    statement_evict(server, batch);
+    statement_release(&statement);
+    return CLIENT_STATEMENT_TAKEN;
+}
+
+/* Too long to be kept: it goes by, and nothing remembers it. */
+static enum client_statement_answer statement_parse_unkept(struct client *client)
+{
+    struct server *server = client->server;
+    statement_release(&client->unnamed);
+    statement_release(&server->unnamed);
+    server->look = true;
+    statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NONE, NULL);
+    return CLIENT_STATEMENT_FORWARD;
+}
+
+static enum client_statement_answer statement_parse(struct client *client, struct batch *batch,
+                                                    const struct frame *frame, size_t available,
+                                                    size_t *taken, const char **problem)
+{
+    if (!pipeline_accepts(&client->server->pipeline, PIPELINE_PARSE))
+        return CLIENT_STATEMENT_DROP;
+    if (available < frame->size) {
+        bool unnamed = available > FRAME_HEADER_SIZE && frame->body[0] == '\0';
+        if (unnamed && frame->size > STATEMENT_MAX_KEPT)
+            return statement_parse_unkept(client);
+        if (frame->size <= STATEMENT_MAX_NAMED)
+            return CLIENT_STATEMENT_MORE;
+        *problem = "a named prepared statement of more than 16 MB cannot be pooled";
+        return CLIENT_STATEMENT_MALFORMED;
+    }
+    struct reader reader;
+    reader_init_frame(&reader, frame);
+    const char *name = reader_string(&reader);
+    const uint8_t *content = reader.at;
+    size_t length = reader_left(&reader);
+    if (reader.failed || !statement_content_is_valid(&reader))
+        return CLIENT_STATEMENT_MALFORMED;
+    client_statement_look(client, (const char *)content, strlen((const char *)content));
+    if (name[0] == '\0')
+        return statement_parse_unnamed(client, content, length);
+    *taken = frame->size;
+    return statement_parse_named(client, batch, name, content, length);
+}
+
+/* ---- Bind, Describe, Close ---- */
+
+/* A string at the begin of bytes that may not all be there yet; NULL: its end is not. */
+static const char *statement_string(const uint8_t **at, const uint8_t *end)
+{
+    const uint8_t *zero = memchr(*at, '\0', (size_t)(end - *at));
+    if (zero == NULL)
+        return NULL;
+    const char *string = (const char *)*at;
+    *at = zero + 1;
+    return string;
+}
+
+/* The message's begin anew, with another statement name. */
+static void statement_rewrite_bind(struct batch *batch, const struct frame *frame,
+                                   const char *portal, const char *old_name, const char *name)
+{
+    size_t size = frame->size - 1 - strlen(old_name) + strlen(name);
+    const uint8_t header[FRAME_HEADER_SIZE] = {MESSAGE_BIND, (uint8_t)(size >> 24),
+                                               (uint8_t)(size >> 16), (uint8_t)(size >> 8),
+                                               (uint8_t)size};
+    struct buffer *made = batch_made_begin(batch);
+    buffer_append(made, header, sizeof header);
+    buffer_append(made, portal, strlen(portal) + 1);
+    buffer_append(made, name, strlen(name) + 1);
+    batch_made_end(batch);
+}
+
+static enum client_statement_answer statement_bind(struct client *client, struct batch *batch,
+                                                   const struct frame *frame, size_t available,
+                                                   size_t *taken)
+{
+    struct server *server = client->server;
+    if (!pipeline_accepts(&server->pipeline, PIPELINE_BIND))
+        return CLIENT_STATEMENT_DROP;
+    const uint8_t *at = frame->body;
+    const uint8_t *end = frame->body + (available - FRAME_HEADER_SIZE);
+    const char *portal = statement_string(&at, end);
+    const char *name = portal != NULL ? statement_string(&at, end) : NULL;
+    if (name == NULL)
+        return available < frame->size && available < WORKER_KEEP_SIZE
+                   ? CLIENT_STATEMENT_MORE
+                   : CLIENT_STATEMENT_MALFORMED;
+    if (name[0] == '\0') {
+        statement_ensure_unnamed(client, server, batch);
+        if (client->unnamed != NULL && client->unnamed->may_change_state)
+            server->look = true;
+        statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
+        return CLIENT_STATEMENT_FORWARD;
+    }
+    struct statement *statement = statement_names_find(client->statements, name);
+    if (statement == NULL) {
+        statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
+        return CLIENT_STATEMENT_FORWARD; /* the server says that there is no such statement */
+    }
+    if (statement->may_change_state)
+        server->look = true;
+    statement_ensure(server, batch, statement);
+    statement_rewrite_bind(batch, frame, portal, name, statement->name);
+    statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
+    *taken = (size_t)(at - frame->body) + FRAME_HEADER_SIZE;
+    return CLIENT_STATEMENT_TAKEN;
+}
+
+static enum client_statement_answer statement_describe(struct client *client, struct batch *batch,
+                                                       const struct frame *frame, char what,
+                                                       const char *name, size_t *taken)
+{
+    struct server *server = client->server;
+    if (!pipeline_accepts(&server->pipeline, PIPELINE_DESCRIBE))
+        return CLIENT_STATEMENT_DROP;
+    struct statement *statement =
+        what == 'S' ? statement_names_find(client->statements, name) : NULL;
+    if (what == 'S' && name[0] == '\0')
+        statement_ensure_unnamed(client, server, batch);
+    if (statement == NULL) {
+        statement_push(server, PIPELINE_DESCRIBE, false, SERVER_NOTE_NONE, NULL);
+        return CLIENT_STATEMENT_FORWARD;
+    }
+    statement_ensure(server, batch, statement);
+    request_describe(batch_made_begin(batch), 'S', statement->name);
+    batch_made_end(batch);
+    statement_push(server, PIPELINE_DESCRIBE, false, SERVER_NOTE_NONE, NULL);
+    *taken = frame->size;
+    return CLIENT_STATEMENT_TAKEN;
+}
+
+/* The name is forgotten; the statement stays prepared on the server connection for others. The
+ * server is sent the client's own name, which it does not have: it answers all the same. */
+static enum client_statement_answer statement_close(struct client *client, char what,
+                                                    const char *name)
+{
+    struct server *server = client->server;
+    if (!pipeline_accepts(&server->pipeline, PIPELINE_CLOSE))
+        return CLIENT_STATEMENT_DROP;
+    struct server_undo *undo = NULL;
+    enum server_note note = SERVER_NOTE_NONE;
+    if (what == 'S' && name[0] == '\0') {
+        undo = server_undo_new("", NULL);
+        undo->previous = client->unnamed;
+        client->unnamed = NULL;
+        statement_release(&server->unnamed);
+        note = SERVER_NOTE_UNNAMED;
+    } else if (what == 'S') {
+        struct statement *statement = statement_names_find(client->statements, name);
+        if (statement != NULL) {
+            undo = server_undo_new(name, statement);
+            note = SERVER_NOTE_CLOSE;
+            (void)statement_names_remove(&client->statements, name);
+        }
+    }
+    statement_push(server, PIPELINE_CLOSE, false, note, undo);
+    return CLIENT_STATEMENT_FORWARD;
+}
+
+enum client_statement_answer client_statement_message(struct client *client, struct batch *batch,
+                                                      const struct frame *frame, size_t available,
+                                                      size_t *taken, const char **problem)
+{
+    if (frame->type == MESSAGE_PARSE)
+        return statement_parse(client, batch, frame, available, taken, problem);
+    if (frame->type == MESSAGE_BIND)
+        return statement_bind(client, batch, frame, available, taken);
+    struct reader reader;
+    reader_init_frame(&reader, frame);
+    char what = (char)reader_uint8(&reader);
+    const char *name = reader_string(&reader);
+    if (!reader_finished(&reader) || (what != 'S' && what != 'P'))
+        return CLIENT_STATEMENT_MALFORMED;
+    if (frame->type == MESSAGE_DESCRIBE)
+        return statement_describe(client, batch, frame, what, name, taken);
+    return statement_close(client, what, name);
+}

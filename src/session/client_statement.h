@@ -1,0 +1,34 @@
+/*
+ * client_statement.h: a client's Parse, Bind, Describe and Close: its names of prepared statements
+ * become names made from their content, prepared on demand on the server connection that it leases
+ * ("Extended Query"). Worker's thread; the client leases.
+ */
+#ifndef PGSLUICE_SESSION_CLIENT_STATEMENT_H
+#define PGSLUICE_SESSION_CLIENT_STATEMENT_H
+
+#include <stddef.h>
+
+struct batch;
+struct client;
+struct frame;
+
+enum client_statement_answer {
+    CLIENT_STATEMENT_FORWARD,  /* pass it on as it is */
+    CLIENT_STATEMENT_DROP,     /* the server would skip it */
+    CLIENT_STATEMENT_TAKEN,    /* its first *taken bytes are in the batch, rewritten */
+    CLIENT_STATEMENT_MORE,     /* more of it must be there first */
+    CLIENT_STATEMENT_MALFORMED /* *problem says what */
+};
+
+/*
+ * One message of these four types, of which `available` bytes are there. What must go ahead of it
+ * (a Parse of what this server connection has not, a Close of what it has too much) is added to the
+ * batch, and the pipeline is told.
+ */
+enum client_statement_answer client_statement_message(struct client *client, struct batch *batch,
+                                                      const struct frame *frame, size_t available,
+                                                      size_t *taken, const char **problem);
+/* SQL that the client is about to run: marks the lease where it may change the session's state. */
+void client_statement_look(struct client *client, const char *sql, size_t length);
+
+#endif
