@@ -127,17 +127,37 @@ static unsigned fail_copy_in(struct pipeline *pipeline)
     return run.syncs + (run.ended ? 1u : 0u);
 }
 
-/* The server skips to the next Sync; what it has read in a failed COPY IN goes the same way. */
-static void fail_extended(struct pipeline *pipeline)
+/* The entries from `index` on will be answered with nothing but ReadyForQuery. */
+static bool only_syncs_from(const struct pipeline *pipeline, unsigned index)
+{
+    for (; index < pipeline->count; index++) {
+        uint8_t kind = entry_at(pipeline, index)->kind;
+        if (kind != PIPELINE_SYNC && kind != PIPELINE_COPY_END)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * The server skips to the next Sync; what it has read in a failed COPY IN goes the same way. False
+ * where it may as well not skip, because a doubtful Sync came first.
+ */
+static bool fail_extended(struct pipeline *pipeline)
 {
     unsigned number = 0;
+    bool known = true;
     if (pipeline->phase == PIPELINE_PHASE_COPY_IN)
         number = fail_copy_in(pipeline);
-    while (number + 1 < pipeline->count && entry_at(pipeline, number + 1)->kind != PIPELINE_SYNC)
+    while (number + 1 < pipeline->count && entry_at(pipeline, number + 1)->kind != PIPELINE_SYNC) {
         number++;
+        if (entry_at(pipeline, number)->kind != PIPELINE_COPY_END)
+            known = pipeline->doubtful == 0;
+    }
     pipeline->skipping = number + 1 == pipeline->count;
     drop_behind_head(pipeline, number, PIPELINE_SKIPPED);
     take_head(pipeline, PIPELINE_ERRORED);
+    pipeline->probe_due = pipeline->doubtful > 0 && only_syncs_from(pipeline, 0);
+    return known;
 }
 
 /*
@@ -147,6 +167,7 @@ static void fail_extended(struct pipeline *pipeline)
 static void settle_doubt(struct pipeline *pipeline)
 {
     pipeline->doubtful = 0;
+    pipeline->probe_due = false;
     pipeline->skipping |= pipeline->skip_after_doubt;
     pipeline->skip_after_doubt = false;
 }
@@ -157,15 +178,15 @@ static enum pipeline_verdict error_response(struct pipeline *pipeline)
     if (head == NULL)
         return PIPELINE_ASYNC;
     /* The probe itself cannot fail: in doubt, an error is the client's. */
-    bool swallow = head->ours && !pipeline_in_doubt(pipeline);
+    bool swallow = head->ours && pipeline->doubtful == 0;
     if (head->kind != PIPELINE_SYNC && pipeline->phase != PIPELINE_PHASE_ERRORED)
         settle_doubt(pipeline);
-    if (!owes_ready(head)) {
-        fail_extended(pipeline);
-        return PIPELINE_FORWARD;
-    }
-    if (pipeline->phase == PIPELINE_PHASE_COPY_IN)
+    if (!owes_ready(head))
+        return fail_extended(pipeline) ? PIPELINE_FORWARD : PIPELINE_VIOLATION;
+    if (pipeline->phase == PIPELINE_PHASE_COPY_IN) {
         drop_behind_head(pipeline, fail_copy_in(pipeline), PIPELINE_SKIPPED);
+        pipeline->probe_due = pipeline->doubtful > 0 && only_syncs_from(pipeline, 1);
+    }
     pipeline->phase = PIPELINE_PHASE_ERRORED;
     return swallow ? PIPELINE_SWALLOW : PIPELINE_FORWARD;
 }
@@ -214,6 +235,16 @@ static bool step_copy(struct pipeline *pipeline, uint8_t type, bool may_begin)
     }
 }
 
+/* The Syncs that the COPY has used up do not end the Execute's transaction. */
+static bool complete_execute_copy(struct pipeline *pipeline)
+{
+    if (!complete_copy_in(pipeline))
+        return false;
+    finish_head(pipeline, PIPELINE_COMPLETED);
+    pipeline->unsynced |= pipeline->count == 0;
+    return true;
+}
+
 static bool step_execute(struct pipeline *pipeline, uint8_t type)
 {
     bool start = pipeline->phase == PIPELINE_PHASE_START;
@@ -223,7 +254,7 @@ static bool step_execute(struct pipeline *pipeline, uint8_t type)
         return move_if(pipeline, rows, PIPELINE_PHASE_ROWS);
     case MESSAGE_COMMAND_COMPLETE:
         if (pipeline->phase == PIPELINE_PHASE_COPY_IN)
-            return finish_if(pipeline, complete_copy_in(pipeline));
+            return complete_execute_copy(pipeline);
         return finish_if(pipeline, rows || pipeline->phase == PIPELINE_PHASE_COPY_OUT_ENDED);
     case MESSAGE_PORTAL_SUSPENDED:
         return finish_if(pipeline, rows);
@@ -347,14 +378,20 @@ void pipeline_copy_end_pushed(struct pipeline *pipeline)
     take_stray_copy_ends(pipeline);
 }
 
-void pipeline_push_probe(struct pipeline *pipeline, uint8_t note)
+bool pipeline_push_probe(struct pipeline *pipeline, uint8_t note)
 {
-    check(pipeline_in_doubt(pipeline));
-    pipeline->skip_after_doubt = pipeline->skipping;
-    pipeline_push(pipeline,
-                  (struct pipeline_entry){.kind = PIPELINE_SYNC, .ours = true, .note = note});
-    pipeline_push(pipeline,
-                  (struct pipeline_entry){.kind = PIPELINE_QUERY, .ours = true, .note = note});
+    struct pipeline_entry entry = {.ours = true, .note = note};
+    bool sync = pipeline->skipping;
+    check(pipeline_must_probe(pipeline));
+    pipeline->probe_due = false;
+    if (sync) {
+        pipeline->skip_after_doubt = true;
+        entry.kind = PIPELINE_SYNC;
+        pipeline_push(pipeline, entry);
+    }
+    entry.kind = PIPELINE_QUERY;
+    pipeline_push(pipeline, entry);
+    return sync;
 }
 
 void pipeline_clear(struct pipeline *pipeline)
@@ -370,6 +407,7 @@ void pipeline_clear(struct pipeline *pipeline)
     pipeline->skipping = false;
     pipeline->copying_in = false;
     pipeline->unsynced = false;
+    pipeline->probe_due = false;
     pipeline->skip_after_doubt = false;
 }
 

@@ -16,11 +16,14 @@
  * The doubt. Where a COPY IN fails, nobody can tell from outside whether the server had read (and
  * ignored) the Syncs sent before the copy's end, or has them still before it and will answer. libpq
  * always sends such a Sync, right behind the Execute. These Syncs leave the pipeline as skipped and
- * are counted in `doubtful`; pipeline_in_doubt() is true until a reply settles it. As soon as it
- * turns true the caller, once the message that it is relaying has gone out whole,
- *   1. sends a Sync and a Query with empty text and calls pipeline_push_probe() for the two;
- *   2. sends and pushes nothing more until pipeline_in_doubt() is false again (one round trip).
- * A doubtful Sync that the server does answer is FORWARDed, as the client would have it.
+ * are counted in `doubtful`; the next reply that is no ReadyForQuery settles what became of them.
+ * Where none is to come, pipeline_must_probe() turns true after that error. Then the caller, once
+ * the message that it is relaying has gone out whole and before it sends another,
+ *   1. calls pipeline_push_probe() and sends what it says, a Query with empty text for the most;
+ *   2. takes no message from the client while pipeline_must_hold() (one round trip).
+ * A doubtful Sync that the server does answer is FORWARDed, as the client would have it. Only where
+ * the client has sent other messages between a doubtful Sync and the next one (no library does) is
+ * there no telling what the server skips: the error itself is then a VIOLATION.
  */
 #ifndef PGSLUICE_STATE_PIPELINE_H
 #define PGSLUICE_STATE_PIPELINE_H
@@ -84,6 +87,7 @@ struct pipeline {
     bool skipping;         /* the server skips until a Sync that is not sent yet */
     bool copying_in;       /* the server is in COPY IN and no message that ends it was pushed */
     bool unsynced;         /* an extended message was pushed and no Sync or Query behind it */
+    bool probe_due;        /* the probe is not sent yet */
     bool skip_after_doubt; /* the probe's own Sync must not end the client's skipping */
     /*
      * Called as each entry leaves; it must not change the pipeline. Where an error makes entries
@@ -98,7 +102,7 @@ enum pipeline_verdict {
     PIPELINE_FORWARD,   /* the client's */
     PIPELINE_SWALLOW,   /* a reply to something of ours */
     PIPELINE_ASYNC,     /* notice, notification, parameter status, or an error with nothing owed */
-    PIPELINE_VIOLATION, /* the server must not say this now */
+    PIPELINE_VIOLATION, /* it must not say this now, or cannot be followed: end the connection */
 };
 
 /* At most PIPELINE_MAX entries may be open: the caller stops reading from the client before. */
@@ -142,14 +146,24 @@ static inline void pipeline_push(struct pipeline *pipeline, struct pipeline_entr
     pipeline->copying_in &= entry.kind == PIPELINE_SYNC;
 }
 
-/* True while the number of ReadyForQuery still to come is not known: see the top of the file. */
-static inline bool pipeline_in_doubt(const struct pipeline *pipeline)
+/* True where pipeline_push_probe() is to be called now: see the top of the file. */
+static inline bool pipeline_must_probe(const struct pipeline *pipeline)
 {
-    return pipeline->doubtful > 0;
+    return pipeline->probe_due && pipeline->doubtful > 0;
 }
 
-/* Pushes the probe's Sync and Query (ours, with the note, without a subject). Only in doubt. */
-void pipeline_push_probe(struct pipeline *pipeline, uint8_t note);
+/*
+ * Only where pipeline_must_probe(): pushes a Query (ours, with the note, without a subject), which
+ * the caller then sends with an empty text. Returns true where a Sync was pushed ahead of it and is
+ * to be sent first, because the server may be skipping.
+ */
+bool pipeline_push_probe(struct pipeline *pipeline, uint8_t note);
+
+/* True while it is not known whether the server skips the client's next message: do not read it. */
+static inline bool pipeline_must_hold(const struct pipeline *pipeline)
+{
+    return pipeline->doubtful > 0 && (pipeline->probe_due || pipeline->skip_after_doubt);
+}
 
 /* The oldest entry that the server still owes, or NULL. */
 static inline const struct pipeline_entry *pipeline_head(const struct pipeline *pipeline)

@@ -2,7 +2,7 @@
  * test_pipeline.c: pipeline.c by golden exchanges. Each scenario is a line of tokens:
  *   >P    the client's Parse (B, D, C Close, E Execute, S Sync, Q Query, F FunctionCall, c
  * CopyDone) >P!   the same, of ours >P?   pipeline_accepts() must refuse it: not sent
- *   >!!   the probe of a doubt
+ *   >!!   the probe of a doubt, one number for its Sync and Query
  *   <1    the server's message of that type is the client's
  *   <1~   is swallowed;  <N*  is asynchronous;  <Z#  is a violation
  * and the entries as they must leave: kind, number in order of pushing, and + completed, - errored,
@@ -126,6 +126,8 @@ static const struct scenario scenarios[] = {
     {"its end was sent ahead", ">Q >c <G", "", "owes2 ready1"},
     {"ahead, and the next query too", ">Q >c >Q <G <C <Z <C <Z", "c2+ Q1+ Q3+", "empty"},
     {"the sync behind the execute is ignored", ">E >S <G >c >S <C <Z", "c3+ S2/ E1+ S4+", "empty"},
+    {"an ignored sync ends nothing", ">E >S <G >S >c <C", "c4+ S3/ S2/ E1+", "half-way"},
+    {"nor with stray copy ends", ">E >S >c >c <G <C", "c3+ S2/ E1+ c4/", "half-way"},
     {"syncs in the middle are ignored", ">Q >S <G >S >S >c <C <Z", "c5+ S4/ S3/ S2/ Q1+", "empty"},
     {"two copies in one query", ">Q <G >c <C <G >c <C <Z", "c2+ c3+ Q1+", "empty"},
     {"two copies, all sent ahead", ">Q >c >c >P >S <G <C <G <C <Z <1 <Z", "c2+ c3+ Q1+ P4+ S5+",
@@ -146,31 +148,39 @@ static const struct scenario scenarios[] = {
     {"copy of ours", ">Q! <G~ >c! <C~ <Z~", "c2+ Q1+", "empty"},
 
     /* COPY IN that fails with Syncs in it: were they read? */
-    {"doubt", ">E >S <G <E", "S2/ E1-", "skipping doubt1"},
+    {"doubt", ">E >S <G <E", "S2/ E1-", "skipping doubt1 probe hold"},
     {"it was ignored: still skipping", ">E >S <G <E >!! <Z~ <I~", "S2/ E1- S3+",
      "owes1 ready1 skipping"},
     {"ignored, and the client's sync", ">E >S <G <E >!! <Z~ <I~ >P? >S <Z~ <Z",
-     "S2/ E1- S3+ Q4+ S5+", "empty"},
+     "S2/ E1- S3+ Q3+ S4+", "empty"},
     {"it was read after: answered", ">E >S <G <E >!! <Z~ <Z <I~ >P <Z~ <1 >S <Z",
-     "S2/ E1- S3+ Q4+ P5+ S6+", "empty"},
-    {"three, two answered", ">E >S >S >S <G <E >!! <Z~ <Z <Z <I~ <Z~", "S4/ S3/ S2/ E1- S5+ Q6+",
+     "S2/ E1- S3+ Q3+ P4+ S5+", "empty"},
+    {"three, two answered", ">E >S >S >S <G <E >!! <Z~ <Z <Z <I~ <Z~", "S4/ S3/ S2/ E1- S5+ Q5+",
      "empty"},
-    {"next sync already sent, ignored", ">E >S <G >c >S <E >!! <Z <Z~ <I~ <Z~",
-     "c3/ S2/ E1- S4+ S5+ Q6+", "empty"},
-    {"next sync already sent, answered", ">E >S <G >c >S <E >!! <Z <Z~ <Z <I~ <Z~",
-     "c3/ S2/ E1- S4+ S5+ Q6+", "empty"},
+    {"next sync already sent, ignored", ">E >S <G >c >S <E >!! <Z <I~ <Z~", "c3/ S2/ E1- S4+ Q5+",
+     "empty"},
+    {"next sync already sent, answered", ">E >S <G >c >S <E >!! <Z <Z <I~ <Z~",
+     "c3/ S2/ E1- S4+ Q5+", "empty"},
     {"the client's next reply settles too", ">E >S <G >c >S >Q <E <Z <T <C <Z",
      "c3/ S2/ E1- S4+ Q5+", "empty"},
     {"and so does an answered one", ">E >S <G >c >S >Q <E <Z <Z <T <C <Z", "c3/ S2/ E1- S4+ Q5+",
      "empty"},
     {"answered without a probe", ">E >S <G <E <Z", "S2/ E1-", "empty"},
-    {"by query, ignored", ">Q >S <G <E >!! <Z <Z~ <I~ <Z~", "S2/ Q1- S3+ Q4+", "empty"},
-    {"by query, answered", ">Q >S <G <E >!! <Z <Z~ <Z <I~ <Z~", "S2/ Q1- S3+ Q4+", "empty"},
+    {"by query, ignored", ">Q >S <G <E >!! <Z <I~ <Z~", "S2/ Q1- Q3+", "empty"},
+    {"by query, answered", ">Q >S <G <E >!! <Z <Z <I~ <Z~", "S2/ Q1- Q3+", "empty"},
     {"no more than were sent", ">E >S <G <E >!! <Z~ <Z <Z#", "S2/ E1- S3+", "owes1 ready1"},
-    {"what was skipped in error shows", ">E >S >c >P >S <G <E >!! <Z <1#", "P4/ c3/ S2/ E1- S5+",
+    {"what the server skips cannot be known", ">E >S >c >P >S <G <E#", "P4/ c3/ S2/ E1-",
+     "owes1 ready1 doubt1 probe hold"},
+    {"nor here", ">E >S >Q <G <E#", "Q3/ S2/ E1-", "skipping doubt1 probe hold"},
+    {"without a sync in the copy it can", ">E >c >P >S <G <E <Z", "P3/ c2/ E1- S4+", "empty"},
+    {"no probe where an answer will settle", ">E >S <G >c >S >P <E", "c3/ S2/ E1-",
+     "owes2 ready1 doubt1 half-way"},
+    {"an error settles too", ">E >S <G >c >S >P <E <Z <Z <E >S <Z", "c3/ S2/ E1- S4+ P5- S6+",
+     "empty"},
+    {"no holding where nothing skips", ">E >S <G >c >S <E >!!", "c3/ S2/ E1-",
      "owes2 ready2 doubt1"},
-    {"and its error is the client's", ">E >S >c >P >S <G <E >!! <Z <E", "P4/ c3/ S2/ E1- S5+",
-     "owes2 ready2 doubt1"},
+    {"by query nothing is skipped", ">Q >S >P <G <E <Z <Z <1", "S2/ Q1- P3+", "half-way"},
+    {"fatal in doubt", ">E >S <G <E >!! <E", "S2/ E1-", "owes2 ready2 doubt1 hold"},
 };
 
 static const char kind_letters[] = "PBDCESQFc";
@@ -211,8 +221,12 @@ static void describe_state(const struct pipeline *pipeline, char *text, size_t s
         ADD("ready%u", pipeline->ready_owed);
     if (pipeline->skipping)
         ADD("skipping");
-    if (pipeline_in_doubt(pipeline))
+    if (pipeline->doubtful > 0)
         ADD("doubt%u", pipeline->doubtful);
+    if (pipeline_must_probe(pipeline))
+        ADD("probe");
+    if (pipeline_must_hold(pipeline))
+        ADD("hold");
     if (pipeline->copying_in)
         ADD("copying");
     if (pipeline->unsynced)
@@ -224,10 +238,7 @@ static void describe_state(const struct pipeline *pipeline, char *text, size_t s
 static void play_frontend(struct pipeline *pipeline, const char *token, uint8_t *number)
 {
     if (strcmp(token, ">!!") == 0) {
-        pipeline_push_probe(pipeline, (uint8_t)(*number + 1));
-        /* The note is one for both; the table numbers them on. */
-        pipeline->ring[(pipeline->head + pipeline->count - 1) & (pipeline->capacity - 1)].note++;
-        *number = (uint8_t)(*number + 2);
+        pipeline_push_probe(pipeline, ++*number);
         return;
     }
     enum pipeline_kind kind = kind_of(token[1]);
