@@ -25,8 +25,8 @@ struct console_request {
 };
 
 static const struct console_command *const console_commands[] = {
-    &console_show_clients, &console_show_config,  &console_show_pools, &console_show_servers,
-    &console_show_version, &console_reload,       &console_shutdown,
+    &console_show_clients, &console_show_config, &console_show_pools, &console_show_servers,
+    &console_show_version, &console_reload,      &console_shutdown,
 };
 
 static const struct console_actions *console_actions;
@@ -73,8 +73,8 @@ static void console_answer(struct worker *worker, void *context)
     struct console_request *request = context;
     if (request->error != NULL) {
         buffer_clear(&request->reply);
-        reply_error(&request->reply, "ERROR", SQLSTATE_INVALID_PARAMETER_VALUE, request->error, NULL,
-                    NULL);
+        reply_error(&request->reply, "ERROR", SQLSTATE_INVALID_PARAMETER_VALUE, request->error,
+                    NULL, NULL);
     } else {
         reply_command_complete(&request->reply, request->command->tag);
     }
@@ -112,8 +112,8 @@ static void console_unknown(struct client *client)
         buffer_append(&hint, console_commands[i]->words, strlen(console_commands[i]->words));
     }
     buffer_append(&hint, ".", 2);
-    reply_error(&reply, "ERROR", SQLSTATE_SYNTAX_ERROR, "unknown command of the admin console", NULL,
-                (const char *)buffer_bytes(&hint));
+    reply_error(&reply, "ERROR", SQLSTATE_SYNTAX_ERROR, "unknown command of the admin console",
+                NULL, (const char *)buffer_bytes(&hint));
     reply_ready(&reply, MESSAGE_IDLE);
     client_console_finish(client->worker, client->slot, client->secret, &reply);
     buffer_release(&hint);

@@ -15,14 +15,28 @@
 
 /* PgBouncer's columns first, in its order, then our own. */
 static const struct reply_column columns[] = {
-    {"type", REPLY_TEXT},         {"user", REPLY_TEXT},         {"database", REPLY_TEXT},
-    {"state", REPLY_TEXT},        {"addr", REPLY_TEXT},         {"port", REPLY_INT4},
-    {"local_addr", REPLY_TEXT},   {"local_port", REPLY_INT4},   {"connect_time", REPLY_TEXT},
-    {"request_time", REPLY_TEXT}, {"wait", REPLY_INT4},         {"wait_us", REPLY_INT4},
-    {"close_needed", REPLY_INT4}, {"ptr", REPLY_TEXT},          {"link", REPLY_TEXT},
-    {"remote_pid", REPLY_INT4},   {"tls", REPLY_TEXT},          {"application_name", REPLY_TEXT},
-    {"prepared_statements", REPLY_INT4},                        {"pinned", REPLY_TEXT},
-    {"transactions", REPLY_INT8}, {"worker", REPLY_INT4},
+    {"type", REPLY_TEXT},
+    {"user", REPLY_TEXT},
+    {"database", REPLY_TEXT},
+    {"state", REPLY_TEXT},
+    {"addr", REPLY_TEXT},
+    {"port", REPLY_INT4},
+    {"local_addr", REPLY_TEXT},
+    {"local_port", REPLY_INT4},
+    {"connect_time", REPLY_TEXT},
+    {"request_time", REPLY_TEXT},
+    {"wait", REPLY_INT4},
+    {"wait_us", REPLY_INT4},
+    {"close_needed", REPLY_INT4},
+    {"ptr", REPLY_TEXT},
+    {"link", REPLY_TEXT},
+    {"remote_pid", REPLY_INT4},
+    {"tls", REPLY_TEXT},
+    {"application_name", REPLY_TEXT},
+    {"prepared_statements", REPLY_INT4},
+    {"pinned", REPLY_TEXT},
+    {"transactions", REPLY_INT8},
+    {"worker", REPLY_INT4},
 };
 
 static void begin(struct console_request *request, struct worker *worker)

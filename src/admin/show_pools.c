@@ -8,12 +8,12 @@
 /* PgBouncer's columns first, in its order, then our own. Clients are counted by the workers'
  * visits: see show_pools_clients in the rows' last columns. */
 static const struct reply_column columns[] = {
-    {"database", REPLY_TEXT},        {"user", REPLY_TEXT},          {"cl_active", REPLY_INT8},
-    {"cl_waiting", REPLY_INT8},      {"sv_active", REPLY_INT8},     {"sv_idle", REPLY_INT8},
-    {"sv_used", REPLY_INT8},         {"sv_tested", REPLY_INT8},     {"sv_login", REPLY_INT8},
-    {"maxwait", REPLY_INT8},         {"maxwait_us", REPLY_INT8},    {"pool_mode", REPLY_TEXT},
-    {"size", REPLY_INT8},            {"overflow", REPLY_INT8},      {"leases", REPLY_INT8},
-    {"waits", REPLY_INT8},           {"timeouts", REPLY_INT8},      {"opened", REPLY_INT8},
+    {"database", REPLY_TEXT},   {"user", REPLY_TEXT},       {"cl_active", REPLY_INT8},
+    {"cl_waiting", REPLY_INT8}, {"sv_active", REPLY_INT8},  {"sv_idle", REPLY_INT8},
+    {"sv_used", REPLY_INT8},    {"sv_tested", REPLY_INT8},  {"sv_login", REPLY_INT8},
+    {"maxwait", REPLY_INT8},    {"maxwait_us", REPLY_INT8}, {"pool_mode", REPLY_TEXT},
+    {"size", REPLY_INT8},       {"overflow", REPLY_INT8},   {"leases", REPLY_INT8},
+    {"waits", REPLY_INT8},      {"timeouts", REPLY_INT8},   {"opened", REPLY_INT8},
     {"lost", REPLY_INT8},
 };
 

@@ -14,13 +14,26 @@
 
 /* PgBouncer's columns first, in its order, then our own. */
 static const struct reply_column columns[] = {
-    {"type", REPLY_TEXT},         {"user", REPLY_TEXT},       {"database", REPLY_TEXT},
-    {"state", REPLY_TEXT},        {"addr", REPLY_TEXT},       {"port", REPLY_INT4},
-    {"local_addr", REPLY_TEXT},   {"local_port", REPLY_INT4}, {"connect_time", REPLY_TEXT},
-    {"request_time", REPLY_TEXT}, {"wait", REPLY_INT4},       {"wait_us", REPLY_INT4},
-    {"close_needed", REPLY_INT4}, {"ptr", REPLY_TEXT},        {"link", REPLY_TEXT},
-    {"remote_pid", REPLY_INT4},   {"tls", REPLY_TEXT},        {"application_name", REPLY_TEXT},
-    {"prepared_statements", REPLY_INT4},                      {"leases", REPLY_INT8},
+    {"type", REPLY_TEXT},
+    {"user", REPLY_TEXT},
+    {"database", REPLY_TEXT},
+    {"state", REPLY_TEXT},
+    {"addr", REPLY_TEXT},
+    {"port", REPLY_INT4},
+    {"local_addr", REPLY_TEXT},
+    {"local_port", REPLY_INT4},
+    {"connect_time", REPLY_TEXT},
+    {"request_time", REPLY_TEXT},
+    {"wait", REPLY_INT4},
+    {"wait_us", REPLY_INT4},
+    {"close_needed", REPLY_INT4},
+    {"ptr", REPLY_TEXT},
+    {"link", REPLY_TEXT},
+    {"remote_pid", REPLY_INT4},
+    {"tls", REPLY_TEXT},
+    {"application_name", REPLY_TEXT},
+    {"prepared_statements", REPLY_INT4},
+    {"leases", REPLY_INT8},
     {"worker", REPLY_INT4},
 };
 
@@ -47,9 +60,8 @@ static void show_server(struct console_request *request, const struct worker *wo
     snprintf(id, sizeof id, "%u", server->backend_pid);
     if (server->client != NULL)
         snprintf(link, sizeof link, "%u", client_pid(server->client));
-    const char *application = server->parameters != NULL
-                                  ? parameters_find(server->parameters, "application_name")
-                                  : NULL;
+    const char *application =
+        server->parameters != NULL ? parameters_find(server->parameters, "application_name") : NULL;
     struct show_row row = {0};
     show_row_text(&row, "S");
     show_row_text(&row, server->settings->user);

@@ -182,8 +182,9 @@ static void daemon_reconfigure_pool(struct pool *pool, void *context)
     if (settings != NULL)
         pool_reconfigure(pool, settings, reconfigure->now);
     else
-        log_warning(NULL, "database \"%s\" is no longer configured: its clients stay, new ones are "
-                          "refused",
+        log_warning(NULL,
+                    "database \"%s\" is no longer configured: its clients stay, new ones are "
+                    "refused",
                     old->database);
     settings_release(&settings);
     settings_release(&old);

@@ -31,9 +31,10 @@ static bool startup_check_one(const struct config *config, size_t index,
         probe_database(settings, stop, &result);
         reached = result.reached;
         if (reached)
-            log_info(NULL,
-                     "database \"%s\": server version %s, %ld active connections, checked in %.1f ms",
-                     name, result.server_version, result.active_connections, result.milliseconds);
+            log_info(
+                NULL,
+                "database \"%s\": server version %s, %ld active connections, checked in %.1f ms",
+                name, result.server_version, result.active_connections, result.milliseconds);
         else if (stop == NULL || !atomic_load(stop))
             log_write(kind == SETTINGS_CHECK_REQUIRE ? LOG_SEVERITY_ERROR : LOG_SEVERITY_WARNING,
                       NULL, "database \"%s\" cannot be reached: %s", name, result.error);

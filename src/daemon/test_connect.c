@@ -14,8 +14,9 @@ static bool test_one(const struct config *config, size_t index, FILE *out)
     struct probe_result result;
     probe_database(settings, NULL, &result);
     if (result.reached)
-        fprintf(out, "%-20s ok: server version %s, current database %s, %ld active connections, "
-                     "%.1f ms\n",
+        fprintf(out,
+                "%-20s ok: server version %s, current database %s, %ld active connections, "
+                "%.1f ms\n",
                 name, result.server_version, result.current_database, result.active_connections,
                 result.milliseconds);
     else

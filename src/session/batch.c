@@ -1,6 +1,6 @@
+#include "session/batch.h"
 #include "base/check.h"
 #include "io/stream.h"
-#include "session/batch.h"
 
 #include <string.h>
 

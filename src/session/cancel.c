@@ -1,3 +1,4 @@
+#include "session/cancel.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -7,7 +8,6 @@
 #include "pg/failure.h"
 #include "pg/sqlstate.h"
 #include "pg/startup.h"
-#include "session/cancel.h"
 #include "session/client.h"
 #include "session/lease.h"
 #include "session/server.h"
@@ -70,9 +70,9 @@ static void cancel_request_finish(struct cancel_request *request)
 /* What a client asked for and has not got: an answer instead. */
 static void cancel_waiting_client(struct client *client)
 {
-    struct failure *failure = failure_new(SQLSTATE_QUERY_CANCELED,
-                                          "canceling statement due to user request",
-                                          "It was waiting for a server connection.", NULL);
+    struct failure *failure =
+        failure_new(SQLSTATE_QUERY_CANCELED, "canceling statement due to user request",
+                    "It was waiting for a server connection.", NULL);
     client_relay_refuse(client, failure);
     failure_release(&failure);
 }
@@ -116,7 +116,8 @@ void cancel_request_start(struct client *client, uint32_t pid, const uint8_t *ke
     request->client = client;
     request->target = service->workers[number - 1];
     request->slot = pid & ((1u << CANCEL_SLOT_BITS) - 1);
-    request->secret = (uint32_t)key[0] << 24 | (uint32_t)key[1] << 16 | (uint32_t)key[2] << 8 | key[3];
+    request->secret =
+        (uint32_t)key[0] << 24 | (uint32_t)key[1] << 16 | (uint32_t)key[2] << 8 | key[3];
     request->message.deliver = cancel_request_arrived;
     client->cancel = request;
     mailbox_post(request->target->loop, &request->message);
@@ -167,8 +168,7 @@ static void cancel_connected(struct stream *stream, int error)
     }
     struct buffer packet = {0};
     startup_write_cancel(&packet, cancel->pid, cancel->key, cancel->key_length);
-    enum stream_result result =
-        stream_write(stream, buffer_bytes(&packet), buffer_length(&packet));
+    enum stream_result result = stream_write(stream, buffer_bytes(&packet), buffer_length(&packet));
     buffer_release(&packet);
     if (result == STREAM_FAILED)
         cancel_finish(cancel);

@@ -1,3 +1,4 @@
+#include "session/client.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -7,7 +8,6 @@
 #include "pg/reply.h"
 #include "pg/sqlstate.h"
 #include "session/cancel.h"
-#include "session/client.h"
 #include "session/lease.h"
 #include "session/server.h"
 #include "session/worker.h"
@@ -146,8 +146,8 @@ void client_prefix(struct client *client, char prefix[CLIENT_PREFIX_SIZE])
     const char *user = client->settings != NULL ? client->settings->user : "-";
     if (client->settings == NULL && client_login_user(client) != NULL)
         user = client_login_user(client);
-    snprintf(prefix, CLIENT_PREFIX_SIZE, "client %u %.48s/%.48s@%.60s", client_pid(client), database,
-             user, address);
+    snprintf(prefix, CLIENT_PREFIX_SIZE, "client %u %.48s/%.48s@%.60s", client_pid(client),
+             database, user, address);
 }
 
 bool client_send(struct client *client, struct buffer *buffer)

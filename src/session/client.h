@@ -54,8 +54,8 @@ enum client_pin {
  * needs is elsewhere. */
 struct client {
     uint32_t magic;
-    uint8_t state; /* enum client_state; client_set_state only */
-    uint8_t pins;  /* enum client_pin */
+    uint8_t state;        /* enum client_state; client_set_state only */
+    uint8_t pins;         /* enum client_pin */
     bool skipping : 1;    /* an extended message was refused: all is skipped up to Sync */
     bool discarding : 1;  /* `passing` bytes are thrown away, not passed on */
     bool busy : 1;        /* its bytes are being worked on: do not start again from within */
@@ -74,15 +74,15 @@ struct client {
     struct buffer *input; /* owned; bytes that wait for more, or for a lease; or NULL */
     size_t passing;       /* bytes of a message that still go by unread */
 
-    struct guc_set *startup_gucs; /* owned reference: what it asked for at login */
-    struct guc_set *gucs;         /* owned reference: what it has now */
-    struct parameters *told;      /* owned reference: the ParameterStatus values it knows */
-    struct pairs *custom_names;   /* owned; dotted GUC names that it ever named; or NULL */
+    struct guc_set *startup_gucs;       /* owned reference: what it asked for at login */
+    struct guc_set *gucs;               /* owned reference: what it has now */
+    struct parameters *told;            /* owned reference: the ParameterStatus values it knows */
+    struct pairs *custom_names;         /* owned; dotted GUC names that it ever named; or NULL */
     struct statement_names *statements; /* owned */
     struct statement *unnamed;          /* owned reference, or NULL */
 
-    struct client_login *login; /* owned; until logged in */
-    struct failure *failure;    /* owned reference: why its request is refused; or NULL */
+    struct client_login *login;    /* owned; until logged in */
+    struct failure *failure;       /* owned reference: why its request is refused; or NULL */
     struct cancel_request *cancel; /* CANCELLING: owned by cancel.c */
 
     uint32_t slot;
@@ -92,8 +92,8 @@ struct client {
     uint64_t transactions;
 
     struct mailbox_message message; /* refusals come by it */
-    struct failure *refusal; /* owned reference, with `message`: written before it is posted */
-    TAILQ_ENTRY(client) link;       /* in the worker's list for its state */
+    struct failure *refusal;  /* owned reference, with `message`: written before it is posted */
+    TAILQ_ENTRY(client) link; /* in the worker's list for its state */
 };
 
 /* Room for client_prefix. */

@@ -96,13 +96,13 @@ void client_login_greet(struct client *client, struct parameters *parameters)
 static void login_console(struct client *client)
 {
     static const struct pair values[] = {
-        {(char *)(uintptr_t)"server_version", (char *)(uintptr_t)"15.0 (pgsluice)"},
-        {(char *)(uintptr_t)"server_encoding", (char *)(uintptr_t)"UTF8"},
-        {(char *)(uintptr_t)"client_encoding", (char *)(uintptr_t)"UTF8"},
-        {(char *)(uintptr_t)"DateStyle", (char *)(uintptr_t)"ISO, MDY"},
-        {(char *)(uintptr_t)"integer_datetimes", (char *)(uintptr_t)"on"},
-        {(char *)(uintptr_t)"standard_conforming_strings", (char *)(uintptr_t)"on"},
-        {(char *)(uintptr_t)"TimeZone", (char *)(uintptr_t)"UTC"},
+        {(char *)(uintptr_t) "server_version", (char *)(uintptr_t) "15.0 (pgsluice)"},
+        {(char *)(uintptr_t) "server_encoding", (char *)(uintptr_t) "UTF8"},
+        {(char *)(uintptr_t) "client_encoding", (char *)(uintptr_t) "UTF8"},
+        {(char *)(uintptr_t) "DateStyle", (char *)(uintptr_t) "ISO, MDY"},
+        {(char *)(uintptr_t) "integer_datetimes", (char *)(uintptr_t) "on"},
+        {(char *)(uintptr_t) "standard_conforming_strings", (char *)(uintptr_t) "on"},
+        {(char *)(uintptr_t) "TimeZone", (char *)(uintptr_t) "UTC"},
     };
     struct pairs pairs = {0};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
@@ -122,8 +122,9 @@ static bool login_collect_gucs(struct client *client)
     const char *options = pairs_find(sent, "options");
     if (options != NULL && !startup_split_options(options, &gucs, &problem)) {
         pairs_clear(&gucs);
-        client_fatal(client, SQLSTATE_SYNTAX_ERROR, "invalid command-line argument for server process",
-                     problem, "Use -c name=value in the connection parameter \"options\".");
+        client_fatal(client, SQLSTATE_SYNTAX_ERROR,
+                     "invalid command-line argument for server process", problem,
+                     "Use -c name=value in the connection parameter \"options\".");
         return false;
     }
     for (size_t i = 0; i < sent->count; i++) {
@@ -338,17 +339,19 @@ static size_t login_take_password(struct client *client, const uint8_t *bytes, s
     }
     if (length < 5)
         return 0;
-    size_t size = (size_t)bytes[1] << 24 | (size_t)bytes[2] << 16 | (size_t)bytes[3] << 8 | bytes[4];
+    size_t size =
+        (size_t)bytes[1] << 24 | (size_t)bytes[2] << 16 | (size_t)bytes[3] << 8 | bytes[4];
     if (size < 4 || size > LOGIN_MAX_PASSWORD_MESSAGE) {
-        client_fatal(client, SQLSTATE_PROTOCOL_VIOLATION, "invalid password packet size", NULL, NULL);
+        client_fatal(client, SQLSTATE_PROTOCOL_VIOLATION, "invalid password packet size", NULL,
+                     NULL);
         return length;
     }
     if (length < 1 + size)
         return 0;
     struct buffer replies = {0};
     const char *problem = NULL;
-    enum authentication_answer answer = authentication_step(
-        client->login->authentication, bytes + 5, size - 4, &replies, &problem);
+    enum authentication_answer answer =
+        authentication_step(client->login->authentication, bytes + 5, size - 4, &replies, &problem);
     login_answer(client, answer, &replies, problem);
     buffer_release(&replies);
     return 1 + size;

@@ -1,3 +1,4 @@
+#include "session/client_statement.h"
 #include "base/memory.h"
 #include "config/settings.h"
 #include "io/loop.h"
@@ -9,7 +10,6 @@
 #include "pg/request.h"
 #include "session/batch.h"
 #include "session/client.h"
-#include "session/client_statement.h"
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/pipeline.h"
@@ -62,10 +62,9 @@ static void statement_push(struct server *server, enum pipeline_kind kind, bool 
     if (server->pipeline.count == 0)
         server->command_at = loop_now(server->worker->loop);
     server->idle_in_transaction_at = 0;
-    pipeline_push(&server->pipeline, (struct pipeline_entry){.kind = (uint8_t)kind,
-                                                             .ours = ours,
-                                                             .note = (uint8_t)note,
-                                                             .subject = undo});
+    pipeline_push(&server->pipeline,
+                  (struct pipeline_entry){
+                      .kind = (uint8_t)kind, .ours = ours, .note = (uint8_t)note, .subject = undo});
 }
 
 /* The least recently used statements leave a server connection that has more than its limit. */
@@ -286,9 +285,8 @@ static enum client_statement_answer statement_bind(struct client *client, struct
     const char *portal = statement_string(&at, end);
     const char *name = portal != NULL ? statement_string(&at, end) : NULL;
     if (name == NULL)
-        return available < frame->size && available < WORKER_KEEP_SIZE
-                   ? CLIENT_STATEMENT_MORE
-                   : CLIENT_STATEMENT_MALFORMED;
+        return available < frame->size && available < WORKER_KEEP_SIZE ? CLIENT_STATEMENT_MORE
+                                                                       : CLIENT_STATEMENT_MALFORMED;
     if (name[0] == '\0') {
         statement_ensure_unnamed(client, server, batch);
         if (client->unnamed != NULL && client->unnamed->may_change_state)

@@ -1,6 +1,6 @@
+#include "session/greeting.h"
 #include "base/lock.h"
 #include "base/memory.h"
-#include "session/greeting.h"
 #include "state/guc.h"
 #include "state/parameters.h"
 

@@ -1,6 +1,6 @@
+#include "session/key_cache.h"
 #include "base/lock.h"
 #include "base/memory.h"
-#include "session/key_cache.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>

@@ -1,3 +1,4 @@
+#include "session/lease.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -11,7 +12,6 @@
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/greeting.h"
-#include "session/lease.h"
 #include "session/question.h"
 #include "session/server.h"
 #include "session/worker.h"
@@ -56,7 +56,8 @@ static void lease_link(struct client *client, struct server *server)
     server->leases++;
 }
 
-/* In the client's state, or on the way there by what goes out now; the client's bytes may follow. */
+/* In the client's state, or on the way there by what goes out now; the client's bytes may follow.
+ */
 static void lease_is_ready(struct client *client, struct server *server)
 {
     server_set_state(server, SERVER_LEASED);
@@ -149,10 +150,10 @@ static struct failure *lease_refusal_failure(struct pool *pool, const struct poo
         free(text);
         break;
     case POOL_REFUSED_UNREACHABLE:
-        failure = refusal->failure != NULL
-                      ? failure_retain(refusal->failure)
-                      : failure_new(SQLSTATE_CANNOT_CONNECT, "cannot connect to the server", NULL,
-                                    NULL);
+        failure =
+            refusal->failure != NULL
+                ? failure_retain(refusal->failure)
+                : failure_new(SQLSTATE_CANNOT_CONNECT, "cannot connect to the server", NULL, NULL);
         break;
     case POOL_REFUSED_SHUTDOWN:
         failure = failure_new(SQLSTATE_ADMIN_SHUTDOWN,

@@ -1,6 +1,6 @@
+#include "session/question.h"
 #include "base/memory.h"
 #include "pg/reader.h"
-#include "session/question.h"
 #include "state/guc.h"
 
 #include <stdlib.h>

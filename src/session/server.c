@@ -1,3 +1,4 @@
+#include "session/server.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -11,7 +12,6 @@
 #include "session/client.h"
 #include "session/lease.h"
 #include "session/question.h"
-#include "session/server.h"
 #include "session/worker.h"
 #include "state/guc.h"
 #include "state/parameters.h"
@@ -256,12 +256,11 @@ struct failure *server_lost_failure(const struct server *server, int error)
 {
     char address[ADDRESS_TEXT_SIZE];
     address_format(&server->address, address);
-    char *detail = memory_printf("Server %s at %s, backend %u: %s.",
-                                 server->host != NULL ? server->host : "", address,
-                                 server->backend_pid,
-                                 error != 0 ? strerror(error) : "end of file");
-    struct failure *failure = failure_new(SQLSTATE_CONNECTION_FAILURE,
-                                          "server closed the connection unexpectedly", detail, NULL);
+    char *detail =
+        memory_printf("Server %s at %s, backend %u: %s.", server->host != NULL ? server->host : "",
+                      address, server->backend_pid, error != 0 ? strerror(error) : "end of file");
+    struct failure *failure = failure_new(
+        SQLSTATE_CONNECTION_FAILURE, "server closed the connection unexpectedly", detail, NULL);
     free(detail);
     return failure;
 }

@@ -49,17 +49,17 @@ enum server_state {
 enum server_note {
     SERVER_NOTE_NONE,
     SERVER_NOTE_PING,
-    SERVER_NOTE_SWITCH,   /* brings the session into the client's state */
-    SERVER_NOTE_ASK,      /* what is the session's state? */
+    SERVER_NOTE_SWITCH, /* brings the session into the client's state */
+    SERVER_NOTE_ASK,    /* what is the session's state? */
     SERVER_NOTE_ROLLBACK,
-    SERVER_NOTE_RESET,    /* DISCARD ALL */
+    SERVER_NOTE_RESET, /* DISCARD ALL */
     SERVER_NOTE_SYNC,
-    SERVER_NOTE_PREPARE,  /* a Parse put in front; subject: struct server_undo */
-    SERVER_NOTE_EVICT,    /* a Close of a statement that nobody used for long */
-    SERVER_NOTE_UNNAMED,  /* a client's own Parse of the unnamed statement; subject: undo */
-    SERVER_NOTE_NAMED,    /* a client's own Parse of a named statement; subject: undo */
+    SERVER_NOTE_PREPARE,    /* a Parse put in front; subject: struct server_undo */
+    SERVER_NOTE_EVICT,      /* a Close of a statement that nobody used for long */
+    SERVER_NOTE_UNNAMED,    /* a client's own Parse of the unnamed statement; subject: undo */
+    SERVER_NOTE_NAMED,      /* a client's own Parse of a named statement; subject: undo */
     SERVER_NOTE_NAME_TAKEN, /* a Parse that must fail: the name is taken; subject: undo */
-    SERVER_NOTE_CLOSE,    /* a client's own Close of a statement; subject: undo */
+    SERVER_NOTE_CLOSE,      /* a client's own Close of a statement; subject: undo */
 };
 
 /* What has to be undone where the server does not carry a message out. Owned by the entry. */
@@ -77,15 +77,15 @@ void server_undo_free(struct server_undo *undo);
 
 struct server {
     uint32_t magic;
-    uint8_t state; /* enum server_state; server_set_state only */
+    uint8_t state;              /* enum server_state; server_set_state only */
     uint8_t transaction_status; /* as in the last ReadyForQuery */
     bool passing_forward : 1;   /* `passing` bytes go to the client */
-    bool look : 1;              /* the session's state may have changed: ask before the lease ends */
-    bool reset_needed : 1;      /* DISCARD ALL before anybody else gets it */
-    bool retire : 1;            /* close it when the lease ends */
-    bool timed_out : 1;         /* pgsluice cancelled its command: command_timeout */
-    bool clean_cancelled : 1;   /* CLEANING: the cancel was sent */
-    bool own_query_failed : 1;  /* an error came for the own query at the pipeline's head */
+    bool look : 1;             /* the session's state may have changed: ask before the lease ends */
+    bool reset_needed : 1;     /* DISCARD ALL before anybody else gets it */
+    bool retire : 1;           /* close it when the lease ends */
+    bool timed_out : 1;        /* pgsluice cancelled its command: command_timeout */
+    bool clean_cancelled : 1;  /* CLEANING: the cancel was sent */
+    bool own_query_failed : 1; /* an error came for the own query at the pipeline's head */
     /* What a wake-up's replies have brought, to be acted on when its bytes are worked off: */
     bool prepared_now : 1;       /* a ping was answered */
     bool switched : 1;           /* NOTE_SWITCH has come back */
@@ -93,9 +93,9 @@ struct server {
     bool answered : 1;           /* NOTE_ASK has come back */
     bool statement_violated : 1; /* a transaction block in statement mode */
     uint8_t violated;            /* type byte of a message that must not have come; or 0 */
-    bool dying : 1;             /* has ended while the pool was about to grant or close it */
-    bool fatal : 1;             /* the server said FATAL: `failure` has it */
-    bool fatal_forwarded : 1;   /* the client has it too */
+    bool dying : 1;              /* has ended while the pool was about to grant or close it */
+    bool fatal : 1;              /* the server said FATAL: `failure` has it */
+    bool fatal_forwarded : 1;    /* the client has it too */
     struct stream stream;
     struct worker *worker;
     struct pool_server member;
@@ -105,9 +105,9 @@ struct server {
     struct buffer *input; /* owned; the part of a message that is not whole; or NULL */
     size_t passing;       /* bytes of a message that still go by unread */
 
-    struct pipeline pipeline; /* done(context = this) */
-    struct guc_set *gucs;     /* owned reference: the session's state */
-    struct guc_set *switching_to; /* owned reference: gucs once NOTE_SWITCH has come back */
+    struct pipeline pipeline;         /* done(context = this) */
+    struct guc_set *gucs;             /* owned reference: the session's state */
+    struct guc_set *switching_to;     /* owned reference: gucs once NOTE_SWITCH has come back */
     struct parameters *parameters;    /* owned reference: as last reported */
     struct statement_cache *prepared; /* owned */
     struct statement *unnamed;        /* owned reference: its unnamed statement if known, or NULL */
@@ -123,9 +123,9 @@ struct server {
     size_t cancel_key_length;
     struct cancel *cancel; /* under way, or NULL: not leased on before it has ended */
 
-    microseconds deadline;   /* login, ping, cleaning; 0: none */
+    microseconds deadline; /* login, ping, cleaning; 0: none */
     microseconds leased_at;
-    microseconds command_at; /* the pipeline's head was sent, or became the head */
+    microseconds command_at;             /* the pipeline's head was sent, or became the head */
     microseconds idle_in_transaction_at; /* 0: not */
     uint64_t leases;
 

@@ -42,16 +42,16 @@ enum {
 };
 
 struct server_login {
-    size_t host;                 /* of settings->hosts, the one that is tried */
-    struct address *addresses;   /* owned: of that host */
+    size_t host;               /* of settings->hosts, the one that is tried */
+    struct address *addresses; /* owned: of that host */
     size_t address_count;
-    size_t address;              /* the one that is tried */
+    size_t address;                 /* the one that is tried */
     struct resolver_lookup *lookup; /* under way, or NULL */
-    struct failure *failure;     /* owned reference: why the last attempt failed */
-    struct pairs parameters;     /* as reported so far */
+    struct failure *failure;        /* owned reference: why the last attempt failed */
+    struct pairs parameters;        /* as reported so far */
     struct scram_client scram;
     bool sasl_started;
-    bool sasl_proved;  /* the server has proved that it knows the password */
+    bool sasl_proved; /* the server has proved that it knows the password */
     bool authenticated;
     bool second_round; /* prefer-standby: any server is good now */
 };
@@ -124,11 +124,11 @@ static void login_refused(struct server *server, struct failure *failure)
 
 static void login_give_up(struct server *server)
 {
-    struct failure *failure = server->login->failure != NULL
-                                  ? failure_retain(server->login->failure)
-                                  : failure_new(SQLSTATE_CANNOT_CONNECT,
-                                                "no host of the database can be connected to", NULL,
-                                                NULL);
+    struct failure *failure =
+        server->login->failure != NULL
+            ? failure_retain(server->login->failure)
+            : failure_new(SQLSTATE_CANNOT_CONNECT, "no host of the database can be connected to",
+                          NULL, NULL);
     server_close(server, failure, "cannot connect");
     failure_release(&failure);
 }
@@ -159,8 +159,8 @@ static void login_next_host(struct server *server)
 {
     struct server_login *login = server->login;
     const struct settings *settings = server->settings;
-    if (login->host == settings->host_count &&
-        settings->target == SETTINGS_TARGET_PREFER_STANDBY && !login->second_round) {
+    if (login->host == settings->host_count && settings->target == SETTINGS_TARGET_PREFER_STANDBY &&
+        !login->second_round) {
         login->second_round = true;
         login->host = 0;
     }
@@ -173,10 +173,9 @@ static void login_next_host(struct server *server)
     server->address.length = 0;
     if (settings->connect_timeout != CLOCK_OFF)
         server->deadline = loop_now(server->worker->loop) + settings->connect_timeout;
-    struct resolver_lookup *lookup =
-        resolver_start(server->worker->resolver,
-                       host->hostaddr != NULL ? host->hostaddr : host->host, host->port,
-                       login_resolved, server);
+    struct resolver_lookup *lookup = resolver_start(
+        server->worker->resolver, host->hostaddr != NULL ? host->hostaddr : host->host, host->port,
+        login_resolved, server);
     /* Where the answer was there at once, this login has gone on already, or has ended. */
     if (lookup != NULL)
         login->lookup = lookup;
@@ -270,14 +269,14 @@ static bool login_no_password(struct server *server, const char *method)
 {
     char *message = memory_printf("no password supplied for user \"%s\": the server asks for %s",
                                   server->settings->server_user, method);
-    login_refused(server,
-                  failure_new(SQLSTATE_INVALID_PASSWORD, message,
-                              server->settings->server_secret != NULL
-                                  ? "The user list has a verifier only, with which pgsluice cannot "
-                                    "log in to the server."
-                                  : NULL,
-                              "Set `password` or the password in `url`, or put the plain secret into "
-                              "the user list."));
+    login_refused(
+        server, failure_new(SQLSTATE_INVALID_PASSWORD, message,
+                            server->settings->server_secret != NULL
+                                ? "The user list has a verifier only, with which pgsluice cannot "
+                                  "log in to the server."
+                                : NULL,
+                            "Set `password` or the password in `url`, or put the plain secret into "
+                            "the user list."));
     free(message);
     return false;
 }
@@ -346,8 +345,7 @@ static bool login_sasl_continue(struct server *server, struct reader *reader)
     const char *problem = "SASL continuation without a beginning";
     size_t length = reader_left(reader);
     const char *data = (const char *)reader_bytes(reader, length);
-    if (!login->sasl_started ||
-        !scram_client_take_first(&login->scram, data, length, &problem))
+    if (!login->sasl_started || !scram_client_take_first(&login->scram, data, length, &problem))
         return login_malformed(server, problem);
     struct scram_keys keys;
     if (!key_cache_find(settings->server_user, settings->server_password, login->scram.salt,
@@ -554,8 +552,8 @@ void server_login_readable(struct server *server)
     case STREAM_BLOCKED:
         return;
     case STREAM_END:
-        login_try_next(server, login_network_failure(
-                                   server, "server closed the connection unexpectedly"));
+        login_try_next(server,
+                       login_network_failure(server, "server closed the connection unexpectedly"));
         return;
     case STREAM_FAILED:
         login_try_next(server, login_network_failure(server, strerror(server->stream.error)));

@@ -268,8 +268,7 @@ static void relay_ready(struct server *server, const struct frame *frame)
     server->member.verified_at = now;
     server->timed_out = false;
     bool idle = server->pipeline.count == 0;
-    server->idle_in_transaction_at =
-        idle && server->transaction_status != MESSAGE_IDLE ? now : 0;
+    server->idle_in_transaction_at = idle && server->transaction_status != MESSAGE_IDLE ? now : 0;
     if (server->client != NULL && server->transaction_status != MESSAGE_IDLE &&
         server->client->settings->mode == SETTINGS_STATEMENT)
         server->statement_violated = true;
@@ -441,9 +440,9 @@ static void relay_begin_stream(struct server *server, const struct frame *frame,
     if (verdict == PIPELINE_VIOLATION)
         server->violated = frame->type;
     server->passing = frame->size - available;
-    server->passing_forward =
-        server->client != NULL && !is_ours &&
-        (verdict == PIPELINE_FORWARD || (verdict == PIPELINE_ASYNC && server->state == SERVER_LEASED));
+    server->passing_forward = server->client != NULL && !is_ours &&
+                              (verdict == PIPELINE_FORWARD ||
+                               (verdict == PIPELINE_ASYNC && server->state == SERVER_LEASED));
 }
 
 /* Works on received bytes; returns how many were used. What is left is the begin of a message. */

@@ -1,3 +1,4 @@
+#include "session/worker.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "io/loop.h"
@@ -7,7 +8,6 @@
 #include "session/authentication.h"
 #include "session/client.h"
 #include "session/server.h"
-#include "session/worker.h"
 
 #include <stdlib.h>
 #include <string.h>

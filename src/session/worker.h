@@ -53,14 +53,14 @@ struct worker {
     struct worker_slot {
         struct client *client;
         uint32_t next_free;
-    } *slots;
+    } * slots;
     uint32_t slot_count;
     uint32_t first_free;
 
     atomic_uint load; /* clients; any thread reads */
     microseconds swept_at;
-    bool draining; /* clients end at their transaction's end */
-    bool drained;  /* told upwards */
+    bool draining;                    /* clients end at their transaction's end */
+    bool drained;                     /* told upwards */
     struct verifier_cache *verifiers; /* authentication.c's */
 };
 
