@@ -53,6 +53,7 @@ class Daemon:
     file       False: started without a file
     env        environment variables on top
     wait       False: do not wait until it is ready
+    admin      who asks the console; default: admin
     others     keys of [pool]
     """
 
@@ -92,7 +93,7 @@ class Daemon:
         }  # fmt: skip
         databases = options.pop("databases", {"app": {}})
         users = options.pop("users", {})
-        for other in ("env", "file", "wait"):
+        for other in ("env", "file", "wait", "admin"):
             options.pop(other, None)
         sections = [section("pgsluice", main), section("pool", options)]
         for name, keys in databases.items():
@@ -200,8 +201,9 @@ class Daemon:
 
     def console(self, command):
         """The rows of a command of the admin console, as dicts."""
-        with psycopg.connect(self.dsn("admin", "pgsluice"), autocommit=True, connect_timeout=20,
-                             cursor_factory=psycopg.ClientCursor, row_factory=dict_row) as admin:  # fmt: skip
+        dsn = self.dsn(self.options.get("admin", "admin"), "pgsluice")
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=20, row_factory=dict_row,
+                             cursor_factory=psycopg.ClientCursor) as admin:  # fmt: skip
             cursor = admin.execute(command)
             return cursor.fetchall() if cursor.description else []
 

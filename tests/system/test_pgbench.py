@@ -40,7 +40,9 @@ def history(cluster):
 @pytest.mark.parametrize("protocol", ["simple", "extended", "prepared"])
 def test_every_transaction_runs_exactly_once(pgsluice, tables, protocol):
     daemon = pgsluice(size=4, overflow=0, timeout="60s")
-    assert pgbench(daemon, "-M", protocol, "-c", 20, "-j", 2, "-t", 25) == 500
+    # A thread for each client: pgbench prepares with blocking calls, and a thread that waits for a
+    # lease there cannot end the transactions of its other clients.
+    assert pgbench(daemon, "-M", protocol, "-c", 20, "-j", 20, "-t", 25) == 500
     assert history(tables)["n"] == 500
     total = history(tables)["total"]
     for column, table in (("b", "branches"), ("t", "tellers"), ("a", "accounts")):
