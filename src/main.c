@@ -30,9 +30,12 @@ enum main_task { MAIN_SERVE, MAIN_CHECK, MAIN_TEST_CONNECT };
 /* The configuration file that is meant where none was named; NULL: none. */
 static const char *main_default_file(void)
 {
+    if (access(MAIN_DEFAULT_FILE, R_OK) == 0)
+        return MAIN_DEFAULT_FILE;
     const char *url = getenv("DATABASE_URL");
-    if (url != NULL && url[0] != '\0' && access(MAIN_DEFAULT_FILE, R_OK) != 0)
+    if (url != NULL && url[0] != '\0')
         return NULL;
+    fputs("pgsluice: no file was named with -c, and DATABASE_URL is not set\n", stderr);
     return MAIN_DEFAULT_FILE;
 }
 
