@@ -143,6 +143,7 @@ static enum client_statement_answer statement_parse_unnamed(struct client *clien
     struct server *server = client->server;
     struct server_undo *undo = NULL;
     if (!statement_is_same(client->unnamed, content, length)) {
+        client_statement_look(client, (const char *)content, strlen((const char *)content));
         undo = server_undo_new("", NULL);
         undo->previous = client->unnamed;
         client->unnamed = statement_intern(content, length);
@@ -238,9 +239,9 @@ static enum client_statement_answer statement_parse(struct client *client, struc
     size_t length = reader_left(&reader);
     if (reader.failed || !statement_content_is_valid(&reader))
         return CLIENT_STATEMENT_MALFORMED;
-    client_statement_look(client, (const char *)content, strlen((const char *)content));
     if (name[0] == '\0')
         return statement_parse_unnamed(client, content, length);
+    client_statement_look(client, (const char *)content, strlen((const char *)content));
     *taken = frame->size;
     return statement_parse_named(client, batch, name, content, length);
 }
