@@ -10,6 +10,10 @@
 #include <string.h>
 #include <uthash.h>
 
+/* Clients that each ask for something else (a process's number in application_name, say) must not
+ * fill the memory. */
+#define GREETING_MOST 4096
+
 struct greeting_key {
     const struct pool *pool;
     const struct guc_set *gucs;
@@ -55,7 +59,7 @@ struct parameters *greeting_find(const struct pool *pool, const struct guc_set *
 
 static void greeting_free(struct greeting *greeting)
 {
-    HASH_DEL(greetings, greeting);
+    HASH_DEL(greetings, greeting); /* moves `greetings` on where it was the first */
     guc_release(&greeting->gucs);
     parameters_release(&greeting->parameters);
     free(greeting);
@@ -82,6 +86,8 @@ void greeting_store(const struct pool *pool, struct guc_set *gucs, struct parame
         greeting = NULL;
     }
     if (greeting == NULL) {
+        if (HASH_COUNT(greetings) >= GREETING_MOST)
+            greeting_free(greetings); /* uthash's first is the eldest */
         greeting = memory_new(struct greeting);
         greeting->key.pool = pool;
         greeting->key.gucs = gucs;
