@@ -249,6 +249,8 @@ static enum relay_step relay_message(struct client *client, struct batch *batch,
     if (client->skipping && frame->type != MESSAGE_SYNC)
         return STEP_DROP;
     if (client->server == NULL) {
+        if (client_statement_needs_more(frame, available))
+            return STEP_KEEP; /* no lease for it yet */
         enum relay_step step = relay_unleased(client, batch, frame->type);
         if (step != STEP_FORWARD)
             return step;

@@ -119,6 +119,39 @@ static void statement_ensure_unnamed(struct client *client, struct server *serve
     statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT, NULL);
 }
 
+/* ---- Messages that are not all there ---- */
+
+/* A string at the begin of bytes that may not all be there yet; NULL: its end is not. */
+static const char *statement_string(const uint8_t **at, const uint8_t *end)
+{
+    const uint8_t *zero = memchr(*at, '\0', (size_t)(end - *at));
+    if (zero == NULL)
+        return NULL;
+    const char *string = (const char *)*at;
+    *at = zero + 1;
+    return string;
+}
+
+bool client_statement_needs_more(const struct frame *frame, size_t available)
+{
+    if (available >= frame->size)
+        return false;
+    const uint8_t *at = frame->body, *end = frame->body + (available - FRAME_HEADER_SIZE);
+    switch (frame->type) {
+    case MESSAGE_PARSE:
+        if (at == end)
+            return true;
+        if (at[0] == '\0')
+            return frame->size <= STATEMENT_MAX_KEPT;
+        return frame->size <= STATEMENT_MAX_NAMED;
+    case MESSAGE_BIND:
+        return available < WORKER_KEEP_SIZE &&
+               (statement_string(&at, end) == NULL || statement_string(&at, end) == NULL);
+    default:
+        return false;
+    }
+}
+
 /* ---- Parse ---- */
 
 /* The body after the name: query, number of types, types. */
@@ -223,12 +256,11 @@ static enum client_statement_answer statement_parse(struct client *client, struc
 {
     if (!pipeline_accepts(&client->server->pipeline, PIPELINE_PARSE))
         return CLIENT_STATEMENT_DROP;
+    if (client_statement_needs_more(frame, available))
+        return CLIENT_STATEMENT_MORE;
     if (available < frame->size) {
-        bool unnamed = available > FRAME_HEADER_SIZE && frame->body[0] == '\0';
-        if (unnamed && frame->size > STATEMENT_MAX_KEPT)
+        if (frame->body[0] == '\0')
             return statement_parse_unkept(client);
-        if (frame->size <= STATEMENT_MAX_NAMED)
-            return CLIENT_STATEMENT_MORE;
         *problem = "a named prepared statement of more than 16 MB cannot be pooled";
         return CLIENT_STATEMENT_MALFORMED;
     }
@@ -247,17 +279,6 @@ static enum client_statement_answer statement_parse(struct client *client, struc
 }
 
 /* ---- Bind, Describe, Close ---- */
-
-/* A string at the begin of bytes that may not all be there yet; NULL: its end is not. */
-static const char *statement_string(const uint8_t **at, const uint8_t *end)
-{
-    const uint8_t *zero = memchr(*at, '\0', (size_t)(end - *at));
-    if (zero == NULL)
-        return NULL;
-    const char *string = (const char *)*at;
-    *at = zero + 1;
-    return string;
-}
 
 /* The message's begin anew, with another statement name. */
 static void statement_rewrite_bind(struct batch *batch, const struct frame *frame,
@@ -281,13 +302,14 @@ static enum client_statement_answer statement_bind(struct client *client, struct
     struct server *server = client->server;
     if (!pipeline_accepts(&server->pipeline, PIPELINE_BIND))
         return CLIENT_STATEMENT_DROP;
+    if (client_statement_needs_more(frame, available))
+        return CLIENT_STATEMENT_MORE;
     const uint8_t *at = frame->body;
     const uint8_t *end = frame->body + (available - FRAME_HEADER_SIZE);
     const char *portal = statement_string(&at, end);
     const char *name = portal != NULL ? statement_string(&at, end) : NULL;
     if (name == NULL)
-        return available < frame->size && available < WORKER_KEEP_SIZE ? CLIENT_STATEMENT_MORE
-                                                                       : CLIENT_STATEMENT_MALFORMED;
+        return CLIENT_STATEMENT_MALFORMED;
     if (name[0] == '\0') {
         statement_ensure_unnamed(client, server, batch);
         if (client->unnamed != NULL && client->unnamed->may_change_state)

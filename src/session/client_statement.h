@@ -6,6 +6,7 @@
 #ifndef PGSLUICE_SESSION_CLIENT_STATEMENT_H
 #define PGSLUICE_SESSION_CLIENT_STATEMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct batch;
@@ -20,6 +21,8 @@ enum client_statement_answer {
     CLIENT_STATEMENT_MALFORMED /* *problem says what */
 };
 
+/* True where it cannot be worked on before more of it is there; asked ahead of taking a lease. */
+bool client_statement_needs_more(const struct frame *frame, size_t available);
 /*
  * One message of these four types, of which `available` bytes are there. What must go ahead of it
  * (a Parse of what this server connection has not, a Close of what it has too much) is added to the

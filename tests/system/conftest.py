@@ -7,6 +7,7 @@ import pytest
 
 from cluster import Cluster
 from daemon import Daemon
+from wire import Wire
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +59,67 @@ def threads():
     """An executor for clients that run at the same time."""
     with concurrent.futures.ThreadPoolExecutor(max_workers=64) as executor:
         yield executor
+
+
+class Target:
+    """PostgreSQL itself, or pgsluice ahead of it: the same is expected of both."""
+
+    def __init__(self, way, cluster, pgsluice):
+        self.is_direct = way == "direct"
+        self.cluster = cluster
+        self.options = {"size": 2, "overflow": 0}
+        self._start = pgsluice
+        self._daemon = None
+        self._wires = []
+
+    def use(self, **options):
+        """Keywords of the `pgsluice` fixture, ahead of the first connection."""
+        assert self._daemon is None
+        self.options.update(options)
+
+    @property
+    def daemon(self):
+        assert not self.is_direct
+        if self._daemon is None:
+            self._daemon = self._start(**self.options)
+        return self._daemon
+
+    @property
+    def server(self):
+        return self.cluster if self.is_direct else self.daemon
+
+    def wire(self, **keywords):
+        """A raw client (wire.Wire), closed at the end of the test."""
+        server = self.server
+        self._wires.append(Wire((server.host, server.port), **keywords))
+        return self._wires[-1]
+
+    def close(self):
+        for wire in self._wires:
+            wire.close()
+
+
+@pytest.fixture
+def open_target(cluster, pgsluice):
+    """Makes Targets: "direct" or "pgsluice"."""
+    targets = []
+
+    def make(way):
+        targets.append(Target(way, cluster, pgsluice))
+        return targets[-1]
+
+    yield make
+    for target in targets:
+        target.close()
+
+
+@pytest.fixture(params=["direct", "pgsluice"])
+def target(request, open_target):
+    """Runs the test twice: against PostgreSQL and through a pgsluice with a pool of two."""
+    return open_target(request.param)
+
+
+@pytest.fixture
+def pooled(open_target):
+    """A pgsluice with a pool of two, for what only pooling can show."""
+    return open_target("pgsluice")
