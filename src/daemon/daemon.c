@@ -183,9 +183,9 @@ static void daemon_reconfigure_pool(struct pool *pool, void *context)
         pool_reconfigure(pool, settings, reconfigure->now);
     else
         log_warning(NULL,
-                    "database \"%s\" is no longer configured: its clients stay, new ones are "
-                    "refused",
-                    old->database);
+                    "database \"%s\" is no longer configured: its clients of user \"%s\" stay, "
+                    "new ones are refused",
+                    old->database, old->user);
     settings_release(&settings);
     settings_release(&old);
 }
@@ -238,6 +238,9 @@ static char *daemon_reload(struct daemon *daemon)
         daemon_log_problems(lines);
         free(lines);
         log_error(NULL, "the configuration was not reloaded: nothing has changed");
+        /* The console's message needs no line feed at its end. */
+        if (size > 0 && problems[size - 1] == '\n')
+            problems[size - 1] = '\0';
     }
     sd_notify(0, "READY=1");
     return problems;

@@ -117,17 +117,20 @@ static bool probe_read(PGconn *connection, microseconds begin, microseconds limi
     return true;
 }
 
-/* libpq's words end in a line feed and may have several lines. */
+/* libpq's words end in a line feed and may have several lines, indented ones too: one line. */
 static void probe_copy_error(const char *message, struct probe_result *result)
 {
-    snprintf(result->error, sizeof result->error, "%s", message);
-    size_t length = strlen(result->error);
-    while (length > 0 && result->error[length - 1] == '\n')
-        result->error[--length] = '\0';
-    for (char *at = result->error; *at != '\0'; at++) {
-        if (*at == '\n')
-            *at = ' ';
+    size_t length = 0;
+    for (const char *at = message; *at != '\0' && length + 1 < sizeof result->error; at++) {
+        bool is_blank = strchr(" \t\n", *at) != NULL;
+        if (!is_blank)
+            result->error[length++] = *at;
+        else if (length > 0 && result->error[length - 1] != ' ')
+            result->error[length++] = ' ';
     }
+    if (length > 0 && result->error[length - 1] == ' ')
+        length--;
+    result->error[length] = '\0';
 }
 
 void probe_database(const struct settings *settings, const atomic_bool *stop,

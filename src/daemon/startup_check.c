@@ -16,29 +16,44 @@ struct startup_check {
     atomic_bool stop;
 };
 
+/* Nobody to try it as: the clients' own users are not known yet. */
+static void startup_check_skip(const struct settings *settings)
+{
+    log_write(settings->startup_check == SETTINGS_CHECK_REQUIRE ? LOG_SEVERITY_WARNING
+                                                                : LOG_SEVERITY_INFO,
+              NULL,
+              "database \"%s\" is not checked: neither `user` nor the url says as whom to connect",
+              settings->database);
+}
+
+static bool startup_check_probe(const struct settings *settings, const atomic_bool *stop)
+{
+    struct probe_result result;
+    probe_database(settings, stop, &result);
+    if (result.reached)
+        log_info(NULL,
+                 "database \"%s\": server version %s, %ld active connections, checked in %.1f ms",
+                 settings->database, result.server_version, result.active_connections,
+                 result.milliseconds);
+    else if (stop == NULL || !atomic_load(stop))
+        log_write(settings->startup_check == SETTINGS_CHECK_REQUIRE ? LOG_SEVERITY_ERROR
+                                                                    : LOG_SEVERITY_WARNING,
+                  NULL, "database \"%s\" cannot be reached: %s", settings->database, result.error);
+    return result.reached;
+}
+
 /* False where the database is to be checked in this way and cannot be reached. */
 static bool startup_check_one(const struct config *config, size_t index,
                               enum settings_startup_check kind, const atomic_bool *stop)
 {
-    const char *name = config_database_name(config, index);
     const char *user = config_database_user(config, index);
-    if (user == NULL)
-        return true;
-    struct settings *settings = config_resolve(config, name, user);
+    struct settings *settings =
+        config_resolve(config, config_database_name(config, index), user != NULL ? user : "");
     bool reached = true;
-    if (settings->startup_check == kind) {
-        struct probe_result result;
-        probe_database(settings, stop, &result);
-        reached = result.reached;
-        if (reached)
-            log_info(
-                NULL,
-                "database \"%s\": server version %s, %ld active connections, checked in %.1f ms",
-                name, result.server_version, result.active_connections, result.milliseconds);
-        else if (stop == NULL || !atomic_load(stop))
-            log_write(kind == SETTINGS_CHECK_REQUIRE ? LOG_SEVERITY_ERROR : LOG_SEVERITY_WARNING,
-                      NULL, "database \"%s\" cannot be reached: %s", name, result.error);
-    }
+    if (settings->startup_check == kind && user == NULL)
+        startup_check_skip(settings);
+    else if (settings->startup_check == kind)
+        reached = startup_check_probe(settings, stop);
     settings_release(&settings);
     return reached;
 }
