@@ -348,6 +348,20 @@ void lease_abandon(struct server *server)
     lease_clean(server);
 }
 
+/* Ends extended messages that have no Sync. What they did is not the client's wish before it has
+ * sent one: a Sync alone would commit it. After an error the server skips the ROLLBACK. */
+static void lease_end_sequence(struct server *server, struct buffer *messages)
+{
+    struct pipeline_entry entry = {.kind = PIPELINE_QUERY, .ours = true, .note = SERVER_NOTE_SYNC};
+    if (!server->pipeline.skipping) {
+        request_query(messages, "ROLLBACK");
+        pipeline_push(&server->pipeline, entry);
+    }
+    entry.kind = PIPELINE_SYNC;
+    request_sync(messages);
+    pipeline_push(&server->pipeline, entry);
+}
+
 /* What the client began and will not end is ended for it: COPY IN, extended messages, a command. */
 static bool lease_end_commands(struct server *server)
 {
@@ -360,11 +374,8 @@ static bool lease_end_commands(struct server *server)
         request_copy_fail(&messages, "the client has disconnected");
         pipeline_push(pipeline, (struct pipeline_entry){.kind = PIPELINE_COPY_END, .ours = true});
     }
-    if (pipeline->ready_owed == 0 || pipeline->skipping || pipeline->unsynced) {
-        request_sync(&messages);
-        pipeline_push(pipeline, (struct pipeline_entry){
-                                    .kind = PIPELINE_SYNC, .ours = true, .note = SERVER_NOTE_SYNC});
-    }
+    if (pipeline->ready_owed == 0 || pipeline->skipping || pipeline->unsynced)
+        lease_end_sequence(server, &messages);
     server->clean_cancelled = true;
     bool sent = buffer_length(&messages) == 0 || server_send(server, &messages);
     buffer_release(&messages);
