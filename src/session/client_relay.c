@@ -76,8 +76,18 @@ static enum relay_step relay_answer_ready(struct client *client)
     return sent ? STEP_DROP : STEP_END;
 }
 
-static enum relay_step relay_violation(struct client *client, const char *message)
+/* The client is about to go: what it has sent before is noted as sent, so it must be. */
+static void relay_send_before_end(const struct client *client, struct batch *batch)
 {
+    if (client->server != NULL && client->server->state == SERVER_LEASED &&
+        !batch_is_empty(batch) && !batch_flush(batch))
+        server_lost(client->server);
+}
+
+static enum relay_step relay_violation(struct client *client, struct batch *batch,
+                                       const char *message)
+{
+    relay_send_before_end(client, batch);
     client_fatal(client, SQLSTATE_PROTOCOL_VIOLATION, message, NULL, NULL);
     return STEP_END;
 }
@@ -142,8 +152,8 @@ static void relay_push(struct server *server, enum pipeline_kind kind)
 }
 
 /* A simple query: its text may change the session behind an innocent tag. */
-static enum relay_step relay_query(struct client *client, const struct frame *frame,
-                                   size_t available)
+static enum relay_step relay_query(struct client *client, struct batch *batch,
+                                   const struct frame *frame, size_t available)
 {
     struct server *server = client->server;
     if (!pipeline_accepts(&server->pipeline, PIPELINE_QUERY))
@@ -152,7 +162,7 @@ static enum relay_step relay_query(struct client *client, const struct frame *fr
     const char *sql = (const char *)frame->body;
     if (frame->size <= available) {
         if (length == 0 || sql[length - 1] != '\0')
-            return relay_violation(client, "invalid string in message");
+            return relay_violation(client, batch, "invalid string in message");
         client_statement_look(client, sql, length - 1);
     } else {
         server->look = true; /* the rest goes by unread */
@@ -196,7 +206,7 @@ static enum relay_step relay_statement(struct client *client, struct batch *batc
     enum client_statement_answer answer =
         client_statement_message(client, batch, frame, available, taken, &problem);
     if (answer == CLIENT_STATEMENT_MALFORMED)
-        return relay_violation(client, problem);
+        return relay_violation(client, batch, problem);
     return relay_of(answer);
 }
 
@@ -210,7 +220,7 @@ static enum relay_step relay_leased(struct client *client, struct batch *batch,
         return STEP_KEEP;
     switch (frame->type) {
     case MESSAGE_QUERY:
-        return relay_query(client, frame, available);
+        return relay_query(client, batch, frame, available);
     case MESSAGE_PARSE:
     case MESSAGE_BIND:
     case MESSAGE_DESCRIBE:
@@ -241,6 +251,7 @@ static enum relay_step relay_message(struct client *client, struct batch *batch,
                                      const struct frame *frame, size_t available, size_t *taken)
 {
     if (frame->type == MESSAGE_TERMINATE) {
+        relay_send_before_end(client, batch);
         client_close(client, "client hung up");
         return STEP_END;
     }
@@ -286,8 +297,9 @@ static size_t relay_take(struct client *client, struct batch *batch, const uint8
         if (result == FRAME_NOTHING)
             break;
         if (result != FRAME_WHOLE && result != FRAME_PART) {
-            (void)relay_violation(client, result == FRAME_BAD_TYPE ? "invalid frontend message type"
-                                                                   : "invalid message length");
+            (void)relay_violation(client, batch,
+                                  result == FRAME_BAD_TYPE ? "invalid frontend message type"
+                                                           : "invalid message length");
             return length;
         }
         size_t available = frame.size < left ? frame.size : left;

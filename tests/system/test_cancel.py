@@ -1,0 +1,211 @@
+"""Cancel requests: they reach the right server connection, and never another client's command."""
+
+import random
+import threading
+
+import pytest
+from psycopg import errors
+
+from cluster import wait_until
+from raw_client import RawClient, cancel_packet, query, send_cancel
+
+TRUST = {"auth": "trust"}
+
+
+def sleeping(cluster):
+    """Backends of app that sleep within a command."""
+    return [row["pid"] for row in cluster.backends() if row["wait_event"] == "PgSleep"]
+
+
+def wait_for_sleep(cluster, count=1):
+    wait_until(lambda: len(sleeping(cluster)) == count, what=f"{count} commands sleep")
+
+
+def pid_of(client):
+    return client.execute("SELECT pg_backend_pid()").fetchone()[0]
+
+
+@pytest.mark.core
+def test_reaches_the_command_from_whichever_worker(pgsluice, cluster, threads):
+    # Clients go to workers in turn, and so do the connections that bring the requests.
+    daemon = pgsluice(pgsluice={"workers": 2}, size=6, overflow=0)
+    clients = [daemon.connect() for _ in range(6)]
+    answers = [threads.submit(client.execute, "SELECT pg_sleep(60)") for client in clients]
+    wait_for_sleep(cluster, 6)
+    for number, (client, answer) in enumerate(zip(clients, answers, strict=True), start=1):
+        client.cancel()
+        with pytest.raises(errors.QueryCanceled, match="user request"):
+            answer.result(20)
+        assert len(sleeping(cluster)) == 6 - number
+    pids = {pid_of(client) for client in clients}
+    assert pids <= set(cluster.backend_pids())
+    assert len(cluster.backend_pids()) == 6
+
+
+def test_cancelled_transaction_fails_as_the_servers(pgsluice, cluster, threads):
+    daemon = pgsluice(size=1, overflow=0)
+    client = daemon.connect()
+    client.execute("BEGIN")
+    pid = pid_of(client)
+    answer = threads.submit(client.execute, "SELECT pg_sleep(60)")
+    wait_for_sleep(cluster)
+    client.cancel()
+    with pytest.raises(errors.QueryCanceled):
+        answer.result(20)
+    with pytest.raises(errors.InFailedSqlTransaction):
+        client.execute("SELECT 1")
+    client.execute("ROLLBACK")
+    assert pid_of(client) == pid
+
+
+def test_cancels_in_line_and_the_client_stays(pgsluice, threads):
+    daemon = pgsluice(size=1, overflow=0)
+    holder, waiter = daemon.connect(), daemon.connect()
+    holder.execute("BEGIN")
+    for parameters in (None, (1,)):  # a simple query, then an extended one
+        answer = threads.submit(waiter.execute, "SELECT 1 + %s" if parameters else "SELECT 1",
+                                parameters)  # fmt: skip
+        wait_until(lambda: daemon.pool()["cl_waiting"] == 1, what="it waits")
+        waiter.cancel()
+        with pytest.raises(errors.QueryCanceled, match="user request"):
+            answer.result(20)
+        assert daemon.pool()["cl_waiting"] == 0
+    holder.execute("COMMIT")
+    assert waiter.execute("SELECT 5").fetchone() == (5,)
+
+
+@pytest.mark.core
+def test_late_cancels_hit_nobody_else(pgsluice, threads):
+    # One server connection for all: a request that comes after its command's end would find
+    # another client's. Each client cancels what it has just finished, over and over.
+    daemon = pgsluice(pgsluice={"workers": 2}, size=1, overflow=0)
+    over = threading.Event()
+    working = [daemon.connect() for _ in range(3)]
+    cancelling = [daemon.connect() for _ in range(3)]
+
+    def work(client):
+        done = 0
+        while not over.is_set():
+            client.execute("SELECT count(*) FROM generate_series(1, 3000)")
+            done += 1
+        return done
+
+    def storm(client):
+        cancelled = 0
+        for _ in range(60):
+            pause = random.uniform(0, 0.004)
+            canceller = threading.Timer(pause, client.cancel)
+            canceller.start()
+            try:
+                client.execute("SELECT count(*) FROM generate_series(1, 3000)")
+            except errors.QueryCanceled:
+                cancelled += 1
+            canceller.join()
+        return cancelled
+
+    workers = [threads.submit(work, client) for client in working]
+    storms = [threads.submit(storm, client) for client in cancelling]
+    assert sum(one.result(60) for one in storms) > 0
+    over.set()
+    # QueryCanceled would come out here.
+    assert all(one.result(20) > 0 for one in workers)
+
+
+def test_after_its_command_a_key_cancels_nothing(pgsluice, cluster, threads):
+    daemon = pgsluice(pgsluice=TRUST, size=1, overflow=0)
+    first, second = RawClient(daemon), daemon.connect()
+    assert first.value("SELECT 1") == "1"
+    answer = threads.submit(second.execute, "SELECT pg_sleep(0.7), 7")
+    wait_for_sleep(cluster)
+    for _ in range(10):
+        send_cancel(daemon, first.pid, first.key)
+    assert answer.result(20).fetchone()[1] == 7
+    first.close()
+
+
+def test_a_wrong_key_does_nothing(pgsluice, cluster):
+    daemon = pgsluice(pgsluice=TRUST, size=1, overflow=0)
+    client = RawClient(daemon)
+    client.send(query("SELECT 'whole' FROM pg_sleep(0.7)"))
+    wait_for_sleep(cluster)
+    wrong = bytes([client.key[0] ^ 1]) + client.key[1:]
+    for pid, key in [(client.pid, wrong), (client.pid + 1, client.key), (0, client.key),
+                     (2**32 - 1, client.key), (client.pid, bytes(4)), (client.pid, bytes(200)),
+                     (client.pid ^ (1 << 31), client.key)]:  # fmt: skip
+        send_cancel(daemon, pid, key)
+    assert [kind for kind, _ in client.until_ready()] == ["T", "D", "C", "Z"]
+    client.close()
+
+
+def test_keys_are_not_the_servers(pgsluice, cluster):
+    # The server's pid with the client's key, and the other way round, lead nowhere.
+    daemon = pgsluice(pgsluice=TRUST, size=1, overflow=0)
+    client = RawClient(daemon)
+    pid = int(client.value("SELECT pg_backend_pid()"))
+    assert client.pid != pid
+    client.send(query("SELECT 'whole' FROM pg_sleep(0.5)"))
+    wait_for_sleep(cluster)
+    send_cancel(daemon, pid, client.key)
+    assert "E" not in [kind for kind, _ in client.until_ready()]
+    client.close()
+
+
+def test_connection_is_closed_once_the_signal_is_sent(pgsluice, cluster):
+    # libpq waits for that, so that a cancel can never hit the next command.
+    daemon = pgsluice(pgsluice=TRUST, size=1, overflow=0)
+    client = RawClient(daemon)
+    for _ in range(20):
+        client.send(query("SELECT pg_sleep(60)"))
+        wait_for_sleep(cluster)
+        send_cancel(daemon, client.pid, client.key)
+        # The signal is there: what runs now is ended, and what comes next is not.
+        assert client.error()["C"] == "57014"
+        client.until_ready()
+        assert client.ask("SELECT 1") == ("TDCZ", ["1"])
+    client.close()
+
+
+@pytest.mark.core
+def test_a_flood_takes_no_clients_place(pgsluice, cluster):
+    daemon = pgsluice(pgsluice={**TRUST, "max_clients": 3}, size=1, overflow=0)
+    client = RawClient(daemon)
+    flood = [send_cancel(daemon, client.pid, b"nope", wait=False) for _ in range(100)]
+    late = [RawClient(daemon, login=False) for _ in range(100)]
+    others = [daemon.connect(), daemon.connect()]
+    assert [other.execute("SELECT 1").fetchone() for other in others] == [(1,), (1,)]
+    for one in late:
+        one.send(cancel_packet(client.pid, b"nope"))
+    client.send(query("SELECT pg_sleep(60)"))
+    wait_for_sleep(cluster)
+    send_cancel(daemon, client.pid, client.key)
+    assert client.error()["C"] == "57014"
+    for one in flood + late:
+        assert one.is_closed()
+        one.close()
+    client.close()
+
+
+def test_requests_together_cancel_once(pgsluice, cluster):
+    daemon = pgsluice(pgsluice=TRUST, size=1, overflow=0)
+    client = RawClient(daemon)
+    client.send(query("SELECT pg_sleep(60)"))
+    wait_for_sleep(cluster)
+    several = [send_cancel(daemon, client.pid, client.key, wait=False) for _ in range(10)]
+    assert client.error()["C"] == "57014"
+    client.until_ready()
+    for one in several:
+        assert one.is_closed()
+        one.close()
+    assert client.ask("SELECT 2 FROM pg_sleep(0.2)") == ("TDCZ", ["2"])
+    client.close()
+
+
+def test_who_brings_it_may_leave_at_once(pgsluice, cluster):
+    daemon = pgsluice(pgsluice=TRUST, size=1, overflow=0)
+    client = RawClient(daemon)
+    client.send(query("SELECT pg_sleep(60)"))
+    wait_for_sleep(cluster)
+    send_cancel(daemon, client.pid, client.key, wait=False).vanish()
+    assert client.error()["C"] == "57014"
+    client.until_ready()
+    client.close()
