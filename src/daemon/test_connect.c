@@ -28,6 +28,8 @@ static bool test_one(const struct config *config, size_t index, FILE *out)
 int test_connect(const struct config *config, FILE *out)
 {
     bool all = true;
+    if (config_database_count(config) == 0)
+        fputs("nothing to try: [database *] names no database\n", out);
     for (size_t i = 0; i < config_database_count(config); i++)
         all = test_one(config, i, out) && all;
     return all ? 0 : 1;
