@@ -112,7 +112,7 @@ static void test_names_keep_their_statements(void **state)
     assert_int_equal(statement_names_count(names), 1000);
     for (int i = 0; i < 1000; i++) {
         snprintf(name, sizeof name, "s%d", i);
-        assert_string_equal(statement_names_find(names, name)->content, name);
+        assert_string_equal((const char *)statement_names_find(names, name)->content, name);
     }
     statement_names_clear(&names);
     assert_null(names);
