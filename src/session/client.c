@@ -265,6 +265,10 @@ void client_fatal_failure(struct client *client, const struct failure *failure)
     client_prefix(client, prefix);
     log_info(prefix, "FATAL %s: %s%s%s", failure->sqlstate, failure->message,
              failure->detail != NULL ? "; " : "", failure->detail != NULL ? failure->detail : "");
+    if (client->server != NULL && server_is_within_message(client->server)) {
+        client_hang_up(client, failure->message);
+        return;
+    }
     struct buffer reply = {0};
     failure_write(&reply, "FATAL", failure);
     enum stream_result result =

@@ -140,7 +140,7 @@ static void server_release_memory(void *object)
 static void server_tell_client(struct server *server, struct client *client,
                                const struct failure *failure)
 {
-    if (server->fatal_forwarded) {
+    if (server->fatal_forwarded || server_is_within_message(server)) {
         client_hang_up(client, "its server connection was closed");
         return;
     }

@@ -163,6 +163,12 @@ void server_close_for_pool(struct server *server, const char *reason);
 void server_leave_worker(struct server *server);
 void server_join_worker(struct server *server, struct worker *worker);
 
+/* A message to the client has gone only in part: words behind it would be read as its rest. */
+static inline bool server_is_within_message(const struct server *server)
+{
+    return server->passing > 0 && server->passing_forward;
+}
+
 /* Sends own messages; false where that closed the server connection. */
 bool server_send(struct server *server, struct buffer *messages);
 /* Sends one own simple query. */

@@ -64,6 +64,10 @@ class Proxy:
             for one in list(self.pairs):
                 self._drop(one)
 
+    def cut_one_that_is_silent(self):
+        with self.lock:
+            self._drop(min(self.silent, key=id))
+
     def count(self):
         with self.lock:
             return len(self.pairs) // 2
