@@ -145,7 +145,7 @@ def listed_in_makefile():
 
 
 def test_makefile_lists_every_source_and_test():
-    wanted = SOURCES + [path.with_suffix("") for path in UNIT_TESTS + FUZZERS]
+    wanted = SOURCES + files("tests/sim/*") + [path.with_suffix("") for path in UNIT_TESTS + FUZZERS]
     assert_none(path for path in wanted if str(path) not in listed_in_makefile())
 
 
