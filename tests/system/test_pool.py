@@ -346,3 +346,73 @@ def test_console_counts_what_there_is(pgsluice, threads):
     wait_until(lambda: daemon.pool()["sv_idle"] == 2, what="both are idle")
     assert daemon.pool()["sv_active"] == 0
     assert idle.execute("SELECT 1").fetchone() == (1,)
+
+
+# -- several workers -------------------------------------------------------------------------------
+
+
+def clients_of_both_workers(daemon, count):
+    """Connected clients; new ones go to the worker with the fewest, so both serve some."""
+    return [daemon.connect() for _ in range(count)]
+
+
+@pytest.mark.core
+def test_idle_connection_of_one_worker_serves_clients_of_the_other(pgsluice):
+    daemon = pgsluice(pgsluice={"workers": 2}, size=1, overflow=0, timeout="5s")
+    clients = clients_of_both_workers(daemon, 4)
+    pids = {pid_of(client) for client in clients * 10}
+    assert len(pids) == 1
+
+
+@pytest.mark.core
+def test_no_worker_starves(pgsluice, threads):
+    """One connection, two workers, everybody wants it all the time: all get about the same."""
+    daemon = pgsluice(pgsluice={"workers": 2}, size=1, overflow=0, timeout="20s")
+    clients = clients_of_both_workers(daemon, 8)
+    over = threading.Event()
+
+    def work(client):
+        done = 0
+        while not over.is_set():
+            client.execute("SELECT 1")
+            done += 1
+        return done
+
+    running = [threads.submit(work, client) for client in clients]
+    time.sleep(3)
+    over.set()
+    done = [future.result(30) for future in running]
+    assert min(done) * 4 > max(done), done
+
+
+@pytest.mark.core
+def test_clients_that_come_and_go_under_load_leave_the_pool_intact(pgsluice, cluster, threads):
+    """Clients vanish while idle, in line and in a transaction; the rest go on undisturbed."""
+    daemon = pgsluice(pgsluice={"workers": 2}, size=2, overflow=1, timeout="30s")
+    over = threading.Event()
+
+    def steady(client):
+        done = 0
+        while not over.is_set():
+            with client.transaction():
+                pid = pid_of(client)
+                assert pid_of(client) == pid
+            done += 1
+        return done
+
+    def vanishing(number):
+        for turn in range(15):
+            with psycopg.connect(daemon.dsn(), autocommit=True) as client:
+                if (number + turn) % 3:
+                    client.execute("BEGIN")
+                if (number + turn) % 3 == 2:
+                    client.pgconn.send_query(b"SELECT pg_sleep(5)")
+                client.pgconn.finish()
+
+    running = [threads.submit(steady, daemon.connect()) for _ in range(3)]
+    for future in [threads.submit(vanishing, number) for number in range(6)]:
+        future.result(90)
+    over.set()
+    assert min(future.result(30) for future in running) > 0
+    wait_until(lambda: daemon.pool()["sv_active"] == 0, what="every lease has ended")
+    assert len(cluster.backend_pids()) <= 2
