@@ -17,6 +17,7 @@
 #include "session/worker.h"
 #include "state/guc.h"
 #include "state/parameters.h"
+#include "state/statement.h"
 
 #include <stdlib.h>
 
@@ -120,6 +121,7 @@ void lease_add_switch(struct client *client, struct batch *batch)
     struct pipeline_entry entry = {
         .kind = PIPELINE_QUERY, .ours = true, .note = SERVER_NOTE_SWITCH};
     pipeline_push(&server->pipeline, entry);
+    statement_release(&server->unnamed); /* as every simple query does */
 }
 
 /* The refusal as the client and the log read it. */
@@ -356,6 +358,7 @@ static void lease_end_sequence(struct server *server, struct buffer *messages)
     if (!server->pipeline.skipping) {
         request_query(messages, "ROLLBACK");
         pipeline_push(&server->pipeline, entry);
+        statement_release(&server->unnamed);
     }
     entry.kind = PIPELINE_SYNC;
     request_sync(messages);

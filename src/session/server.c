@@ -293,6 +293,7 @@ bool server_query(struct server *server, enum server_note note, const char *sql)
     if (pipeline_is_empty(&server->pipeline))
         server->command_at = loop_now(server->worker->loop);
     pipeline_push(&server->pipeline, entry);
+    statement_release(&server->unnamed); /* as every simple query does */
     bool sent = server_send(server, &message);
     buffer_release(&message);
     return sent;

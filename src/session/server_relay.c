@@ -562,6 +562,7 @@ void server_relay_probe(struct server *server)
     if (pipeline_push_probe(&server->pipeline, RELAY_PROBE))
         request_sync(&messages);
     request_query(&messages, "");
+    statement_release(&server->unnamed); /* as every simple query does */
     (void)server_send(server, &messages);
     buffer_release(&messages);
 }

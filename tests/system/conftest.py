@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from cluster import Cluster
+from cluster import Cluster, wait_until
 from daemon import Daemon
 from wire import Wire
 
@@ -93,6 +93,11 @@ class Target:
         server = self.server
         self._wires.append(Wire((server.host, server.port), **keywords))
         return self._wires[-1]
+
+    def wait_for_rest(self):
+        """Until no server connection is leased."""
+        if not self.is_direct:
+            wait_until(lambda: self.daemon.pool().get("sv_active") == 0, what="no lease is left")
 
     def close(self):
         for wire in self._wires:

@@ -19,11 +19,6 @@ from wire import (
 )
 
 
-def wait_for_rest(target):
-    if not target.is_direct:
-        wait_until(lambda: target.daemon.pool().get("sv_active") == 0, what="no lease is left")
-
-
 # -- one write -------------------------------------------------------------------------------------
 
 
@@ -32,7 +27,7 @@ def test_many_queries_in_one_write(target):
     replies = wire.ask(*[query(f"SELECT {n}") for n in range(300)], ready=300)
     assert kinds(replies) == "TDCZI" * 300
     assert rows(replies) == [(str(n),) for n in range(300)]
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_many_syncs_in_one_write(target):
@@ -52,7 +47,7 @@ def test_transactions_in_one_write(target):
     replies = wire.ask(*map(query, script), ready=len(script))
     assert kinds(replies) == "CZTTDCZTCZITDCZICZTEZECZITDCZI"
     assert rows(replies) == [("1",), ("2",), ("3",)]
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_failed_queries_among_others(target):
@@ -81,7 +76,7 @@ def test_everything_up_to_sync_is_skipped_after_an_error(target):
     )  # fmt: skip
     assert kinds(replies) == "12TDC1EZI12TDCZI"
     assert rows(replies) == [("1",), ("3",)]
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_one_pipeline_is_one_transaction(target):
@@ -157,7 +152,7 @@ def test_flush_after_an_error(target):
     assert wire.is_silent()
     assert kinds(wire.ask(extended("SELECT 1"), sync())) == "ZI"
     assert kinds(wire.ask(extended("SELECT 1"), sync())) == "12TDCZI"
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_flush_alone(target):
@@ -165,7 +160,7 @@ def test_flush_alone(target):
     wire.send(flush())
     assert wire.is_silent()
     assert wire.run("SELECT 1") == [("1",)]
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_flush_then_simple_query(target):
@@ -173,7 +168,7 @@ def test_flush_then_simple_query(target):
     wire.send(extended("SELECT 1"), flush())
     assert kinds(wire.read_until("C")) == "12TDC"
     assert kinds(wire.ask(query("SELECT 2"))) == "TDCZI"
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 # -- libpq's pipeline mode ---------------------------------------------------------------------------

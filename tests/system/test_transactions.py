@@ -2,7 +2,6 @@
 
 import pytest
 
-from cluster import wait_until
 from wire import (
     bind,
     call,
@@ -18,11 +17,6 @@ from wire import (
     sync,
     tags,
 )
-
-
-def wait_for_rest(target):
-    if not target.is_direct:
-        wait_until(lambda: target.daemon.pool().get("sv_active") == 0, what="no lease is left")
 
 
 def assert_leased(target, count=1):
@@ -52,11 +46,11 @@ def test_simple_query(target, sql, expected):
     replies = wire.ask(query(sql))
     assert kinds(replies) == expected
     if replies[-1].status == "I":
-        wait_for_rest(target)
+        target.wait_for_rest()
     else:
         assert_leased(target)
         assert kinds(wire.ask(query("ROLLBACK"))) == "CZI"
-        wait_for_rest(target)
+        target.wait_for_rest()
 
 
 @pytest.mark.core
@@ -69,7 +63,7 @@ def test_a_transaction_stays_on_one_connection(target):
         assert one.value("SELECT pg_backend_pid()") == pid
     assert_leased(target)
     assert kinds(one.ask(query("COMMIT"))) == "CZI"
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_a_failed_transaction_is_leased_until_it_ends(target):
@@ -81,7 +75,7 @@ def test_a_failed_transaction_is_leased_until_it_ends(target):
     assert_leased(target)
     replies = wire.ask(query("COMMIT"))
     assert (kinds(replies), tags(replies)) == ("CZI", ["ROLLBACK"])
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_savepoints_and_chained_transactions(target):
@@ -91,7 +85,7 @@ def test_savepoints_and_chained_transactions(target):
     assert [kinds(wire.ask(query(sql))) for sql in script] == [
         "CZT", "CZT", "EZE", "CZT", "CZT", "TDCZT", "CZT", "CZI",
     ]  # fmt: skip
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_begin_and_commit_by_extended_messages(target):
@@ -100,7 +94,7 @@ def test_begin_and_commit_by_extended_messages(target):
     assert_leased(target)
     assert kinds(wire.ask(extended("SELECT $1::int", 7), sync())) == "12TDCZT"
     assert kinds(wire.ask(extended("COMMIT"), sync())) == "12nCZI"
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_extended_error_in_a_transaction(target):
@@ -109,7 +103,7 @@ def test_extended_error_in_a_transaction(target):
     replies = wire.ask(extended("SELECT 1/0"), extended("SELECT 2"), sync())
     assert (kinds(replies), errors(replies)) == ("1EZE", ["22012"])
     assert kinds(wire.ask(extended("ROLLBACK"), sync())) == "12nCZI"
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_sync_alone(target):
@@ -145,7 +139,7 @@ def test_portal_is_fetched_in_portions(target):
     assert kinds(wire.ask(execute("p", 2), sync())) == "CZT"
     assert kinds(wire.ask(close("P", "p"), execute("p", 1), sync())) == "3EZE"
     wire.run("ROLLBACK")
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_portal_outside_a_transaction_ends_with_sync(target):
@@ -155,7 +149,7 @@ def test_portal_outside_a_transaction_ends_with_sync(target):
     assert kinds(replies) == "12DDDsDDCZI"
     replies = wire.ask(series, bind("p"), execute("p", 3), sync(), execute("p", 3), sync(), ready=2)
     assert (kinds(replies), errors(replies)) == ("12DDDsZIEZI", ["34000"])
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_portal_of_an_earlier_lease_is_gone(pooled):
@@ -185,14 +179,14 @@ def test_function_call(target):
     negate = function(target, "int4um(int4)")
     replies = wire.ask(call(negate, 42))
     assert (kinds(replies), replies[0].body[4:]) == ("VZI", b"-42")
-    wait_for_rest(target)
+    target.wait_for_rest()
     wire.run("BEGIN")
     assert kinds(wire.ask(call(negate, 1))) == "VZT"
     assert kinds(wire.ask(call(negate, None))) == "VZT"
     assert_leased(target)
     assert kinds(wire.ask(call(negate, "many"))) == "EZE"
     wire.run("ROLLBACK")
-    wait_for_rest(target)
+    target.wait_for_rest()
 
 
 def test_function_call_that_fails_skips_nothing(target):
