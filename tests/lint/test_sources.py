@@ -111,7 +111,7 @@ def test_headers_and_tests_open_with_their_purpose():
 
 def test_python_files_open_with_their_purpose():
     python = [path for path in SCRIPTS if path.suffix == ".py"]
-    assert_none(path for path in python if not re.match(r'(#!.*\n)?"""\w', text_of(path)))
+    assert_none(path for path in python if not re.match(r'(#!.*\n)?"""\s*\w', text_of(path)))
 
 
 def clang_format_version():
