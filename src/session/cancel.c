@@ -20,6 +20,7 @@
 #define CANCEL_MAGIC 0x43414e43u
 /* A server that does not take the request in this time is left alone. */
 #define CANCEL_LIMIT (10 * CLOCK_SECOND)
+#define CANCEL_HURRY_LIMIT CLOCK_SECOND
 
 uint32_t cancel_pid(unsigned worker, uint32_t slot)
 {
@@ -43,6 +44,9 @@ struct cancel {
     struct worker *worker;
     struct server *server;           /* whose command it cancels; NULL once that has gone */
     struct cancel_request *requests; /* owned: to be sent home at the end */
+    struct cancel_request *late;     /* owned: came after it was sent, so that it is not theirs */
+    bool sent;
+    TAILQ_ENTRY(cancel) link; /* the worker's cancels */
     microseconds deadline;
     uint32_t pid;
     size_t key_length;
@@ -65,6 +69,27 @@ static void cancel_request_finish(struct cancel_request *request)
 {
     request->message.deliver = cancel_request_home;
     mailbox_post(request->home->loop, &request->message);
+}
+
+static bool cancel_has_a_command(const struct server *server)
+{
+    const struct pipeline_entry *head = pipeline_head(&server->pipeline);
+    return server->state == SERVER_LEASED && head != NULL && !head->ours;
+}
+
+static void cancel_request_carry_out(struct cancel_request *request, struct server *server)
+{
+    if (server != NULL && cancel_has_a_command(server)) {
+        cancel_start(server);
+        struct cancel *cancel = server->cancel;
+        if (cancel != NULL) {
+            struct cancel_request **list = cancel->sent ? &cancel->late : &cancel->requests;
+            request->next = *list;
+            *list = request;
+            return;
+        }
+    }
+    cancel_request_finish(request);
 }
 
 /* What a client asked for and has not got: an answer instead. */
@@ -90,16 +115,7 @@ static void cancel_request_arrived(struct mailbox_message *message)
     struct server *server = client->server;
     if (client->state == CLIENT_WAITING && server == NULL)
         cancel_waiting_client(client);
-    if (server != NULL && server->state == SERVER_LEASED && !pipeline_is_empty(&server->pipeline) &&
-        !pipeline_head(&server->pipeline)->ours) {
-        cancel_start(server);
-        if (server->cancel != NULL) {
-            request->next = server->cancel->requests;
-            server->cancel->requests = request;
-            return;
-        }
-    }
-    cancel_request_finish(request);
+    cancel_request_carry_out(request, server);
 }
 
 void cancel_request_start(struct client *client, uint32_t pid, const uint8_t *key,
@@ -138,18 +154,30 @@ static void cancel_release(void *object)
 
 static void cancel_finish(struct cancel *cancel)
 {
+    struct worker *worker = cancel->worker;
+    struct server *server = cancel->server;
     stream_close(&cancel->stream);
+    TAILQ_REMOVE(&worker->cancels, cancel, link);
+    loop_defer(worker->loop, cancel_release, cancel);
+    if (server != NULL)
+        server->cancel = NULL;
     while (cancel->requests != NULL) {
         struct cancel_request *request = cancel->requests;
         cancel->requests = request->next;
         cancel_request_finish(request);
     }
-    loop_defer(cancel->worker->loop, cancel_release, cancel);
-    struct server *server = cancel->server;
-    if (server != NULL) {
-        server->cancel = NULL;
-        lease_settle(server);
+    while (cancel->late != NULL) {
+        struct cancel_request *request = cancel->late;
+        cancel->late = request->next;
+        cancel_request_carry_out(request, server);
     }
+    if (server != NULL) {
+        struct client *client = server->client;
+        lease_settle(server);
+        if (client != NULL && client->server == server)
+            client_relay_resume(client); /* what cancel_must_hold() has kept */
+    }
+    worker_check_drained(worker);
 }
 
 static struct cancel *cancel_of(struct stream *stream)
@@ -170,6 +198,7 @@ static void cancel_connected(struct stream *stream, int error)
     startup_write_cancel(&packet, cancel->pid, cancel->key, cancel->key_length);
     enum stream_result result = stream_write(stream, buffer_bytes(&packet), buffer_length(&packet));
     buffer_release(&packet);
+    cancel->sent = true;
     if (result == STREAM_FAILED)
         cancel_finish(cancel);
 }
@@ -215,6 +244,7 @@ void cancel_start(struct server *server)
         loop_defer(cancel->worker->loop, cancel_release, cancel);
         return;
     }
+    TAILQ_INSERT_TAIL(&server->worker->cancels, cancel, link);
     cancel->server = server;
     server->cancel = cancel;
 }
@@ -224,10 +254,27 @@ void cancel_orphan(struct cancel *cancel)
     cancel->server = NULL;
 }
 
-void cancel_sweep(struct cancel *cancel, microseconds now)
+bool cancel_must_hold(const struct server *server)
 {
-    if (now >= cancel->deadline) {
+    const struct cancel *cancel = server->cancel;
+    return cancel != NULL && cancel->requests == NULL && cancel->late == NULL &&
+           server->pipeline.count == 0;
+}
+
+void cancel_sweep(struct worker *worker, microseconds now)
+{
+    struct cancel *cancel;
+    while ((cancel = TAILQ_FIRST(&worker->cancels)) != NULL && now >= cancel->deadline) {
         log_warning(NULL, "a cancel request was not answered in time");
         cancel_finish(cancel);
+    }
+}
+
+void cancel_hurry(struct worker *worker, microseconds now)
+{
+    struct cancel *cancel;
+    TAILQ_FOREACH (cancel, &worker->cancels, link) {
+        if (cancel->deadline > now + CANCEL_HURRY_LIMIT)
+            cancel->deadline = now + CANCEL_HURRY_LIMIT;
     }
 }

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ struct cancel;
 struct cancel_request;
 struct client;
 struct server;
+struct worker;
 
 /* The pid of a cancel key: worker in the upper bits. */
 #define CANCEL_SLOT_BITS 24
@@ -32,8 +34,14 @@ void cancel_request_orphan(struct cancel_request *request);
 
 /* Sends a cancel for what the server connection runs; nothing where one is under way already. */
 void cancel_start(struct server *server);
-/* The server connection is closing. */
+/* The server connection is closing: the cancel goes its way alone. */
 void cancel_orphan(struct cancel *cancel);
-void cancel_sweep(struct cancel *cancel, microseconds now);
+/* True while pgsluice's own cancel is under way that no command is left for: the client's next one
+ * would be hit. */
+bool cancel_must_hold(const struct server *server);
+/* Deadlines of a worker's cancels, eldest first. */
+void cancel_sweep(struct worker *worker, microseconds now);
+/* The worker ends: its cancels have a second to be delivered. */
+void cancel_hurry(struct worker *worker, microseconds now);
 
 #endif

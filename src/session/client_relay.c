@@ -16,6 +16,7 @@
 #include "pg/reply.h"
 #include "pg/sqlstate.h"
 #include "session/batch.h"
+#include "session/cancel.h"
 #include "session/client.h"
 #include "session/client_statement.h"
 #include "session/lease.h"
@@ -215,7 +216,7 @@ static enum relay_step relay_leased(struct client *client, struct batch *batch,
 {
     struct server *server = client->server;
     if (server->state != SERVER_LEASED || pipeline_must_hold(&server->pipeline) ||
-        server->question != NULL || /* the client's state is being asked for */
+        cancel_must_hold(server) || server->question != NULL || /* its state is being asked for */
         server->pipeline.count > RELAY_MAX_OUTSTANDING)
         return STEP_KEEP;
     switch (frame->type) {
@@ -247,6 +248,14 @@ static bool relay_may_stream(uint8_t type)
            type == MESSAGE_FUNCTION_CALL || type == MESSAGE_PARSE || type == MESSAGE_COPY_FAIL;
 }
 
+/* A message that can be kept takes no lease before it is whole: a client that stops within it holds
+ * up nobody. */
+static bool relay_awaits_rest(const struct frame *frame, size_t available)
+{
+    return available < frame->size && (frame->size <= RELAY_MAX_WAITING_INPUT ||
+                                       client_statement_needs_more(frame, available));
+}
+
 static enum relay_step relay_message(struct client *client, struct batch *batch,
                                      const struct frame *frame, size_t available, size_t *taken)
 {
@@ -260,8 +269,8 @@ static enum relay_step relay_message(struct client *client, struct batch *batch,
     if (client->skipping && frame->type != MESSAGE_SYNC)
         return STEP_DROP;
     if (client->server == NULL) {
-        if (client_statement_needs_more(frame, available))
-            return STEP_KEEP; /* no lease for it yet */
+        if (relay_awaits_rest(frame, available))
+            return STEP_KEEP;
         enum relay_step step = relay_unleased(client, batch, frame->type);
         if (step != STEP_FORWARD)
             return step;

@@ -62,6 +62,8 @@ static void statement_push(struct server *server, enum pipeline_kind kind, bool 
     if (server->pipeline.count == 0)
         server->command_at = loop_now(server->worker->loop);
     server->idle_in_transaction_at = 0;
+    server->named_pending += note == SERVER_NOTE_NAMED;
+    server->closes_pending += note == SERVER_NOTE_CLOSE;
     pipeline_push(&server->pipeline,
                   (struct pipeline_entry){
                       .kind = (uint8_t)kind, .ours = ours, .note = (uint8_t)note, .subject = undo});
@@ -207,6 +209,20 @@ static enum client_statement_answer statement_parse_taken(struct client *client,
 }
 
 /*
+ * True where it is not known what the name stands for, because a Parse or Close ahead of an earlier
+ * Sync has no answer yet. Behind the same Sync there is no doubt: an error there skips this message
+ * too.
+ */
+static bool statement_name_is_in_doubt(const struct client *client, const char *name)
+{
+    const struct server *server = client->server;
+    if (server->pipeline.ready_owed == 0)
+        return false;
+    return server->closes_pending > 0 ||
+           (server->named_pending > 0 && statement_names_find(client->statements, name) != NULL);
+}
+
+/*
  * The client's Parse is carried out under the statement's own name, also where the server
  * connection has it already from another client (then closed first): what PostgreSQL would say of
  * the text now, it says.
@@ -273,6 +289,8 @@ static enum client_statement_answer statement_parse(struct client *client, struc
         return CLIENT_STATEMENT_MALFORMED;
     if (name[0] == '\0')
         return statement_parse_unnamed(client, content, length);
+    if (statement_name_is_in_doubt(client, name))
+        return CLIENT_STATEMENT_MORE;
     client_statement_look(client, (const char *)content, strlen((const char *)content));
     *taken = frame->size;
     return statement_parse_named(client, batch, name, content, length);
@@ -371,6 +389,8 @@ static enum client_statement_answer statement_close(struct client *client, char 
         statement_release(&server->unnamed);
         note = SERVER_NOTE_UNNAMED;
     } else if (what == 'S') {
+        if (statement_name_is_in_doubt(client, name))
+            return CLIENT_STATEMENT_MORE;
         struct statement *statement = statement_names_find(client->statements, name);
         if (statement != NULL) {
             undo = server_undo_new(name, statement);

@@ -17,7 +17,7 @@ enum client_statement_answer {
     CLIENT_STATEMENT_FORWARD,  /* pass it on as it is */
     CLIENT_STATEMENT_DROP,     /* the server would skip it */
     CLIENT_STATEMENT_TAKEN,    /* its first *taken bytes are in the batch, rewritten */
-    CLIENT_STATEMENT_MORE,     /* more of it must be there first */
+    CLIENT_STATEMENT_MORE,     /* more of it, or a reply, must be there first */
     CLIENT_STATEMENT_MALFORMED /* *problem says what */
 };
 

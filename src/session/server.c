@@ -379,8 +379,6 @@ static void server_sweep_deadline(struct server *server)
 
 void server_sweep(struct server *server, microseconds now)
 {
-    if (server->cancel != NULL)
-        cancel_sweep(server->cancel, now);
     if (server->deadline != 0 && now >= server->deadline)
         server_sweep_deadline(server);
     if (server->state == SERVER_LEASED && server->client != NULL)

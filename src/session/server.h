@@ -110,6 +110,8 @@ struct server {
     struct guc_set *switching_to;     /* owned reference: gucs once NOTE_SWITCH has come back */
     struct parameters *parameters;    /* owned reference: as last reported */
     struct statement_cache *prepared; /* owned */
+    unsigned named_pending;           /* Parse messages of named statements without reply yet */
+    unsigned closes_pending;          /* Close messages of the same */
     struct statement *unnamed;        /* owned reference: its unnamed statement if known, or NULL */
     struct question *question;        /* owned: rows of an ask; or NULL */
     struct failure *failure;          /* owned reference: the last error of an own message, or of

@@ -76,8 +76,31 @@ static void relay_own_query_done(struct server *server, enum server_note note,
 
 static void relay_forget_name(struct server *server, const struct server_undo *undo)
 {
-    if (server->client != NULL)
-        (void)statement_names_remove(&server->client->statements, undo->name);
+    struct client *client = server->client;
+    if (client != NULL && statement_names_find(client->statements, undo->name) == undo->statement)
+        (void)statement_names_remove(&client->statements, undo->name);
+}
+
+/* Whether another Parse of the same statement is under way, behind a later Sync. */
+static bool relay_is_prepared_again(const struct server *server, const struct statement *statement)
+{
+    const struct pipeline *pipeline = &server->pipeline;
+    for (unsigned i = 0; i < pipeline->count; i++) {
+        const struct pipeline_entry *entry =
+            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
+        const struct server_undo *undo = entry->subject;
+        if (undo != NULL && undo->statement == statement &&
+            (entry->note == SERVER_NOTE_NAMED ||
+             (entry->note == SERVER_NOTE_PREPARE && undo->cached)))
+            return true;
+    }
+    return false;
+}
+
+static void relay_forget_prepared(struct server *server, const struct statement *statement)
+{
+    if (!relay_is_prepared_again(server, statement))
+        (void)statement_cache_remove(&server->prepared, statement);
 }
 
 /* The client's unnamed statement: an error has removed it, a message that was skipped has not. */
@@ -107,11 +130,11 @@ static void relay_undo(struct server *server, enum server_note note, struct serv
     case SERVER_NOTE_NAMED:
         relay_forget_name(server, undo);
         if (undo->cached || end == PIPELINE_ERRORED)
-            (void)statement_cache_remove(&server->prepared, undo->statement);
+            relay_forget_prepared(server, undo->statement);
         break;
     case SERVER_NOTE_PREPARE:
         if (undo->cached)
-            (void)statement_cache_remove(&server->prepared, undo->statement);
+            relay_forget_prepared(server, undo->statement);
         else
             statement_release(&server->unnamed);
         break;
@@ -152,6 +175,8 @@ void server_relay_done(const struct pipeline_entry *entry, enum pipeline_end end
     struct server *server = context;
     enum server_note note = entry->note;
     struct server_undo *undo = entry->subject;
+    server->named_pending -= note == SERVER_NOTE_NAMED;
+    server->closes_pending -= note == SERVER_NOTE_CLOSE;
     if (note == SERVER_NOTE_NONE || end == PIPELINE_DROPPED) {
         server_undo_free(undo);
         return;
@@ -274,32 +299,52 @@ static void relay_ready(struct server *server, const struct frame *frame)
         server->statement_violated = true;
 }
 
-/* The server's words about a statement name it by its name on servers: the client knows another. */
-static void relay_rename_error(struct batch *batch, const struct frame *frame,
-                               const struct server_undo *undo)
+/* The client's name of what an error's words name by its name on servers; NULL: none is known. */
+static const char *relay_clients_name(const struct server *server, const char *at,
+                                      const struct server_undo *taken)
 {
-    const char *body = (const char *)frame->body;
-    size_t length = frame->size - FRAME_HEADER_SIZE;
-    struct buffer renamed = {0};
-    size_t name_length = strlen(undo->statement->name);
-    for (size_t at = 0; at < length;) {
-        if (length - at >= name_length &&
-            memcmp(body + at, undo->statement->name, name_length) == 0) {
-            buffer_append(&renamed, undo->name, strlen(undo->name));
-            at += name_length;
-        } else {
-            buffer_append(&renamed, body + at++, 1);
-        }
-    }
-    uint32_t size = (uint32_t)buffer_length(&renamed) + 4;
+    if (taken != NULL && strncmp(at, taken->statement->name, STATEMENT_NAME_SIZE - 1) == 0)
+        return taken->name;
+    return statement_names_of(server->client->statements, at);
+}
+
+static void relay_add_error(struct batch *batch, const struct buffer *body)
+{
+    uint32_t size = (uint32_t)buffer_length(body) + 4;
     const uint8_t header[FRAME_HEADER_SIZE] = {MESSAGE_ERROR_RESPONSE, (uint8_t)(size >> 24),
                                                (uint8_t)(size >> 16), (uint8_t)(size >> 8),
                                                (uint8_t)size};
     struct buffer *made = batch_made_begin(batch);
     buffer_append(made, header, sizeof header);
-    buffer_append(made, buffer_bytes(&renamed), buffer_length(&renamed));
+    buffer_append(made, buffer_bytes(body), buffer_length(body));
     batch_made_end(batch);
+}
+
+/* Puts the error into the batch with the client's own names of statements; false where it names
+ * none. */
+static bool relay_rename_error(struct server *server, struct batch *batch,
+                               const struct frame *frame, const struct server_undo *taken)
+{
+    const char *at = (const char *)frame->body;
+    const char *end = at + (frame->size - FRAME_HEADER_SIZE), *found;
+    struct buffer renamed = {0};
+    bool any = false;
+    while ((found = memmem(at, (size_t)(end - at), STATEMENT_NAME_PREFIX,
+                           sizeof STATEMENT_NAME_PREFIX - 1)) != NULL &&
+           (size_t)(end - found) >= STATEMENT_NAME_SIZE) {
+        const char *name = relay_clients_name(server, found, taken);
+        const char *next = found + (name != NULL ? STATEMENT_NAME_SIZE - 1 : 1);
+        buffer_append(&renamed, at, (size_t)((name != NULL ? found : next) - at));
+        if (name != NULL)
+            buffer_append(&renamed, name, strlen(name));
+        any |= name != NULL;
+        at = next;
+    }
+    buffer_append(&renamed, at, (size_t)(end - at));
+    if (any)
+        relay_add_error(batch, &renamed);
     buffer_release(&renamed);
+    return any;
 }
 
 /* pgsluice itself has cancelled the command: the client reads which limit it was. */
@@ -352,15 +397,11 @@ static bool relay_error(struct server *server, struct batch *batch, const struct
     }
     if (verdict != PIPELINE_FORWARD || server->client == NULL)
         return false;
-    if (undo != NULL) {
-        relay_rename_error(batch, frame, undo);
-        return false;
-    }
     if (server->timed_out) {
         relay_timeout_error(server, batch);
         return false;
     }
-    return true;
+    return !relay_rename_error(server, batch, frame, undo);
 }
 
 /* ---- The stream of messages ---- */

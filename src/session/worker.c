@@ -6,6 +6,7 @@
 #include "io/resolver.h"
 #include "pool/registry.h"
 #include "session/authentication.h"
+#include "session/cancel.h"
 #include "session/client.h"
 #include "session/server.h"
 
@@ -51,6 +52,7 @@ struct worker *worker_new(struct service *service, unsigned number, struct confi
     TAILQ_INIT(&worker->logins);
     TAILQ_INIT(&worker->closing);
     TAILQ_INIT(&worker->servers);
+    TAILQ_INIT(&worker->cancels);
     loop_every(worker->loop, WORKER_SWEEP_INTERVAL, worker_timer, worker);
     return worker;
 }
@@ -58,6 +60,7 @@ struct worker *worker_new(struct service *service, unsigned number, struct confi
 void worker_free(struct worker *worker)
 {
     check(TAILQ_EMPTY(&worker->clients) && TAILQ_EMPTY(&worker->servers));
+    check(TAILQ_EMPTY(&worker->cancels));
     resolver_free(worker->resolver);
     loop_free(worker->loop);
     config_release(&worker->config);
@@ -162,6 +165,8 @@ static void worker_start_drain(struct worker *worker, void *context)
             client_close(client, "pgsluice is shutting down");
     }
     worker_close_servers(worker, at_once);
+    if (at_once)
+        cancel_hurry(worker, loop_now(worker->loop));
     worker_check_drained(worker);
 }
 
@@ -175,7 +180,8 @@ void worker_check_drained(struct worker *worker)
     if (!worker->draining || worker->drained)
         return;
     if (!TAILQ_EMPTY(&worker->clients) || !TAILQ_EMPTY(&worker->logins) ||
-        !TAILQ_EMPTY(&worker->closing) || !TAILQ_EMPTY(&worker->servers))
+        !TAILQ_EMPTY(&worker->closing) || !TAILQ_EMPTY(&worker->servers) ||
+        !TAILQ_EMPTY(&worker->cancels))
         return;
     worker->drained = true;
     worker->service->upward->worker_drained(worker);
@@ -270,6 +276,7 @@ void worker_sweep(struct worker *worker, microseconds now)
     if (worker->number == 0)
         registry_visit(worker->service->registry, worker_tick_pool, &now);
     worker_sweep_servers(worker, now);
+    cancel_sweep(worker, now);
     worker_sweep_logins(worker, now);
     worker_sweep_idle_clients(worker, now);
 }

@@ -21,6 +21,7 @@
 /* Parts of messages up to this size are kept until they are whole. */
 #define WORKER_KEEP_SIZE ((size_t)65536)
 
+struct cancel;
 struct client;
 struct loop;
 struct mailbox_message;
@@ -28,6 +29,7 @@ struct resolver;
 struct server;
 struct verifier_cache;
 
+TAILQ_HEAD(worker_cancels, cancel);
 TAILQ_HEAD(worker_clients, client);
 TAILQ_HEAD(worker_servers, server);
 
@@ -48,6 +50,7 @@ struct worker {
     struct worker_clients logins;  /* on the way, eldest first */
     struct worker_clients closing; /* told why; waiting for their end of file, eldest first */
     struct worker_servers servers; /* all, in whatever state */
+    struct worker_cancels cancels; /* on their way to servers, eldest first */
 
     /* Clients by the slot that their cancel key names; free slots are chained by index. */
     struct worker_slot {

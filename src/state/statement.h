@@ -39,6 +39,9 @@ void statement_release(struct statement **statement);
 struct statement_names;
 /* NULL where the name is not there. */
 struct statement *statement_names_find(const struct statement_names *names, const char *name);
+/* The other way round: a name of the statement that has this name on servers, or NULL. Not for
+ * every message: it looks at all of them. `server_name` needs no zero byte at its end. */
+const char *statement_names_of(const struct statement_names *names, const char *server_name);
 /* Adds (takes a reference of its own); the name must not be there. */
 void statement_names_add(struct statement_names **names, const char *name,
                          struct statement *statement);

@@ -28,6 +28,15 @@ struct statement *statement_names_find(const struct statement_names *names, cons
     return found == NULL ? NULL : found->statement;
 }
 
+const char *statement_names_of(const struct statement_names *names, const char *server_name)
+{
+    for (const struct statement_names *entry = names; entry != NULL; entry = entry->hh.next) {
+        if (memcmp(entry->statement->name, server_name, STATEMENT_NAME_SIZE - 1) == 0)
+            return entry->name;
+    }
+    return NULL;
+}
+
 void statement_names_add(struct statement_names **names, const char *name,
                          struct statement *statement)
 {
