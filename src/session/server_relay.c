@@ -275,6 +275,7 @@ static bool relay_parameter_status(struct server *server, const struct frame *fr
     server->parameters = parameters_with(old, name, value);
     struct client *client = server->client;
     bool told = client != NULL && !is_ours;
+    server->look |= told; /* a function may have set it, behind an innocent tag */
     if (told && client->told != NULL) {
         struct parameters *known = client->told;
         client->told = known == old ? parameters_retain(server->parameters)
