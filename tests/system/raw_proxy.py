@@ -19,6 +19,8 @@ class Proxy:
         self.to_client = {}  # the client's socket: bytes that still may go there
         self.silent = set()
         self.accept_silent = False
+        self.hold_ends = False
+        self.held = []
         self.accepted = 0
         self.lock = threading.Lock()
         self.over = False
@@ -57,6 +59,14 @@ class Proxy:
         """Each connection passes so many more bytes from the server on."""
         with self.lock:
             self.to_client = {one: count for one in self.to_client}
+
+    def release_ends(self):
+        """hold_ends keeps the server's closing from its client; this lets it through."""
+        self.hold_ends = False
+        with self.lock:
+            for one in self.held:
+                self._drop(one)
+            self.held = []
 
     def cut(self):
         """Closes what stands."""
@@ -118,6 +128,10 @@ class Proxy:
                 return
         except OSError:
             pass
+        if self.hold_ends and other in self.to_client:
+            self.held.append(one)
+            self.silent.add(one)
+            return
         self._drop(one)
 
     def _run(self):

@@ -1,6 +1,7 @@
 """Cancel requests: they reach the right server connection, and never another client's command."""
 
 import random
+import signal
 import threading
 
 import pytest
@@ -8,6 +9,7 @@ from psycopg import errors
 
 from cluster import wait_until
 from raw_client import RawClient, cancel_packet, query, send_cancel
+from raw_proxy import Proxy
 
 TRUST = {"auth": "trust"}
 
@@ -208,4 +210,67 @@ def test_who_brings_it_may_leave_at_once(pgsluice, cluster):
     send_cancel(daemon, client.pid, client.key, wait=False).vanish()
     assert client.error()["C"] == "57014"
     client.until_ready()
+    client.close()
+
+
+def test_second_cancel_counts_while_the_first_is_not_closed_yet(pgsluice, cluster):
+    # The server has sent the first signal, but its cancel connection's end is still on the way.
+    with Proxy(cluster.port) as proxy:
+        daemon = pgsluice(pgsluice=TRUST, databases={"app": {"url": proxy.url(cluster)}}, size=1,
+                          overflow=0)  # fmt: skip
+        client = RawClient(daemon)
+        client.ask("BEGIN")
+        client.ask("SAVEPOINT here")
+        proxy.hold_ends = True
+        client.send(query("SELECT pg_sleep(60)"))
+        wait_for_sleep(cluster)
+        first = send_cancel(daemon, client.pid, client.key, wait=False)
+        assert client.error()["C"] == "57014"
+        client.until_ready()
+        assert client.ask("ROLLBACK TO here")[0] == "CZ"
+        client.send(query("SELECT pg_sleep(60)"))
+        wait_for_sleep(cluster)
+        second = send_cancel(daemon, client.pid, client.key, wait=False)
+        wait_until(lambda: len(proxy.held) == 1, what="the first one's end is held")
+        proxy.release_ends()
+        assert client.error()["C"] == "57014"
+        client.until_ready()
+        assert first.is_closed() and second.is_closed()
+        for one in (client, first, second):
+            one.close()
+
+
+def test_lease_goes_on_only_when_the_cancel_is_through(pgsluice, cluster, threads):
+    # While the cancel connection is open its signal may still come: nobody else may be hit by it.
+    with Proxy(cluster.port) as proxy:
+        daemon = pgsluice(pgsluice=TRUST, databases={"app": {"url": proxy.url(cluster)}}, size=1,
+                          overflow=0)  # fmt: skip
+        client, other = RawClient(daemon), daemon.connect()
+        proxy.hold_ends = True
+        client.send(query("SELECT pg_sleep(60)"))
+        wait_for_sleep(cluster)
+        bringer = send_cancel(daemon, client.pid, client.key, wait=False)
+        assert client.error()["C"] == "57014"
+        client.until_ready()
+        answer = threads.submit(other.execute, "SELECT 1")
+        wait_until(lambda: daemon.pool()["cl_waiting"] == 1, what="the other one waits")
+        wait_until(lambda: len(proxy.held) == 1, what="the cancel connection's end is held")
+        proxy.release_ends()
+        assert answer.result(20).fetchone() == (1,)
+        for one in (client, bringer):
+            one.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_while_a_cancel_is_under_way(pgsluice, cluster, number):
+    # The client that left has cancelled its command: the stop neither forgets it nor hangs.
+    daemon = pgsluice(pgsluice=TRUST, size=1, overflow=0)
+    client = RawClient(daemon)
+    client.send(query("SELECT pg_sleep(60)"))
+    wait_for_sleep(cluster)
+    if number == signal.SIGTERM:
+        client.send(b"Q\0\0\x40\0 half")
+        client.vanish()
+    assert daemon.stop(number) == 0
+    wait_until(lambda: not sleeping(cluster), what="the command has ended on the server")
     client.close()
