@@ -460,10 +460,12 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
 }
 
 /* Whether a message can go by in pieces, its bytes unread. */
-static bool relay_may_stream(const struct frame *frame)
+static bool relay_may_stream(const struct server *server, const struct frame *frame)
 {
     switch (frame->type) {
     case MESSAGE_DATA_ROW:
+        /* A row about the session's state is read. */
+        return server->question == NULL || frame->size > WORKER_KEEP_SIZE;
     case MESSAGE_COPY_DATA:
     case MESSAGE_ROW_DESCRIPTION:
     case MESSAGE_FUNCTION_CALL_RESPONSE:
@@ -481,6 +483,8 @@ static void relay_begin_stream(struct server *server, const struct frame *frame,
     enum pipeline_verdict verdict = pipeline_reply(&server->pipeline, frame->type);
     if (verdict == PIPELINE_VIOLATION)
         server->violated = frame->type;
+    if (server->question != NULL && is_ours)
+        server->question->malformed = true; /* too long a row to be read */
     server->passing = frame->size - available;
     server->passing_forward = server->client != NULL && !is_ours &&
                               (verdict == PIPELINE_FORWARD ||
@@ -518,7 +522,7 @@ static size_t relay_take(struct server *server, struct batch *batch, const uint8
             at += frame.size;
             break;
         case FRAME_PART:
-            if (!relay_may_stream(&frame))
+            if (!relay_may_stream(server, &frame))
                 return (size_t)(at - bytes);
             relay_begin_stream(server, &frame, left);
             if (server->passing_forward)
