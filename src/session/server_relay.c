@@ -483,7 +483,7 @@ static void relay_begin_stream(struct server *server, const struct frame *frame,
     enum pipeline_verdict verdict = pipeline_reply(&server->pipeline, frame->type);
     if (verdict == PIPELINE_VIOLATION)
         server->violated = frame->type;
-    if (server->question != NULL && is_ours)
+    if (server->question != NULL && frame->type == MESSAGE_DATA_ROW)
         server->question->malformed = true; /* too long a row to be read */
     server->passing = frame->size - available;
     server->passing_forward = server->client != NULL && !is_ours &&
