@@ -148,6 +148,8 @@ static void relay_push(struct server *server, enum pipeline_kind kind)
 {
     if (server->pipeline.count == 0)
         server->command_at = loop_now(server->worker->loop);
+    if (server->transaction_at == 0)
+        server->transaction_at = loop_now(server->worker->loop);
     server->idle_in_transaction_at = 0;
     pipeline_push(&server->pipeline, (struct pipeline_entry){.kind = (uint8_t)kind});
 }

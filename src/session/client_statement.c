@@ -61,6 +61,8 @@ static void statement_push(struct server *server, enum pipeline_kind kind, bool 
 {
     if (server->pipeline.count == 0)
         server->command_at = loop_now(server->worker->loop);
+    if (server->transaction_at == 0)
+        server->transaction_at = loop_now(server->worker->loop);
     server->idle_in_transaction_at = 0;
     server->named_pending += note == SERVER_NOTE_NAMED;
     server->closes_pending += note == SERVER_NOTE_CLOSE;

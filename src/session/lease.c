@@ -54,6 +54,7 @@ static void lease_link(struct client *client, struct server *server)
     client->server = server;
     server->client = client;
     server->leased_at = loop_now(server->worker->loop);
+    server->transaction_at = 0;
     server->leases++;
 }
 

@@ -340,8 +340,8 @@ static void server_sweep_transaction(struct server *server, microseconds now)
 {
     struct client *client = server->client;
     const struct settings *settings = client->settings;
-    if (settings->transaction_timeout != CLOCK_OFF && settings->mode != SETTINGS_SESSION &&
-        now - server->leased_at >= settings->transaction_timeout) {
+    if (settings->transaction_timeout != CLOCK_OFF && server->transaction_at != 0 &&
+        now - server->transaction_at >= settings->transaction_timeout) {
         client_fatal(client, SQLSTATE_TRANSACTION_TIMEOUT,
                      "terminating connection due to transaction timeout", NULL, NULL);
         return;

@@ -127,6 +127,7 @@ struct server {
 
     microseconds deadline; /* login, ping, cleaning; 0: none */
     microseconds leased_at;
+    microseconds transaction_at;         /* its first command was sent; 0: none is open */
     microseconds command_at;             /* the pipeline's head was sent, or became the head */
     microseconds idle_in_transaction_at; /* 0: not */
     uint64_t leases;

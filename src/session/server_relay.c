@@ -294,6 +294,8 @@ static void relay_ready(struct server *server, const struct frame *frame)
     server->member.verified_at = now;
     server->timed_out = false;
     bool idle = server->pipeline.count == 0;
+    if (idle && server->transaction_status == MESSAGE_IDLE)
+        server->transaction_at = 0;
     server->idle_in_transaction_at = idle && server->transaction_status != MESSAGE_IDLE ? now : 0;
     if (server->client != NULL && server->transaction_status != MESSAGE_IDLE &&
         server->client->settings->mode == SETTINGS_STATEMENT)
