@@ -363,20 +363,26 @@ static void relay_timeout_error(struct server *server, struct batch *batch)
     batch_made_end(batch);
 }
 
-static bool relay_is_fatal(const struct frame *frame)
+/* A field of an ErrorResponse by its type; empty where there is none. */
+static const char *relay_error_field(const struct frame *frame, uint8_t wanted)
 {
-    /* The first field is the severity; FATAL and PANIC end the connection. Its localized form may
-     * come first: the one that is not localized has type V. */
     struct reader reader;
     reader_init_frame(&reader, frame);
     for (;;) {
         uint8_t type = reader_uint8(&reader);
         if (type == 0 || reader.failed)
-            return false;
+            return "";
         const char *value = reader_string(&reader);
-        if (type == 'V' && !reader.failed)
-            return strcmp(value, "FATAL") == 0 || strcmp(value, "PANIC") == 0;
+        if (type == wanted && !reader.failed)
+            return value;
     }
+}
+
+/* FATAL and PANIC end the connection. V is the severity that is not localized. */
+static bool relay_is_fatal(const struct frame *frame)
+{
+    const char *severity = relay_error_field(frame, 'V');
+    return strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0;
 }
 
 /* True where the frame is to be forwarded as it is. `head` is the entry that it answers. */
@@ -400,7 +406,7 @@ static bool relay_error(struct server *server, struct batch *batch, const struct
     }
     if (verdict != PIPELINE_FORWARD || server->client == NULL)
         return false;
-    if (server->timed_out) {
+    if (server->timed_out && strcmp(relay_error_field(frame, 'C'), SQLSTATE_QUERY_CANCELED) == 0) {
         relay_timeout_error(server, batch);
         return false;
     }
