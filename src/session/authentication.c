@@ -54,6 +54,30 @@ void verifier_cache_free(struct verifier_cache **verifiers)
         verifier_free(verifiers, item);
 }
 
+/* The process's own key for salts. */
+static pthread_once_t salt_key_once = PTHREAD_ONCE_INIT;
+static uint8_t salt_key[32];
+static bool salt_key_made;
+
+static void make_salt_key(void)
+{
+    salt_key_made = RAND_bytes(salt_key, sizeof salt_key) == 1;
+}
+
+/* The same salt whenever a name is tried, on every worker, whether there is such a user or not:
+ * otherwise it would tell. */
+static bool salt_of_user(const char *user, uint8_t salt[AUTHENTICATION_SALT_SIZE])
+{
+    pthread_once(&salt_key_once, make_salt_key);
+    uint8_t digest[32];
+    unsigned size = sizeof digest;
+    if (!salt_key_made || HMAC(EVP_sha256(), salt_key, sizeof salt_key, (const uint8_t *)user,
+                               strlen(user), digest, &size) == NULL)
+        return false;
+    memcpy(salt, digest, AUTHENTICATION_SALT_SIZE);
+    return true;
+}
+
 static bool verifier_from_plain(struct verifier_cache **verifiers, const char *user,
                                 const char *secret, struct scram_verifier *verifier)
 {
@@ -63,7 +87,7 @@ static bool verifier_from_plain(struct verifier_cache **verifiers, const char *u
     if (item == NULL) {
         uint8_t salt[AUTHENTICATION_SALT_SIZE];
         item = memory_new(struct verifier_cache);
-        if (RAND_bytes(salt, sizeof salt) != 1 ||
+        if (!salt_of_user(user, salt) ||
             !scram_verifier_make(secret, salt, sizeof salt, SCRAM_DEFAULT_ITERATIONS,
                                  &item->verifier)) {
             free(item);
@@ -79,34 +103,17 @@ static bool verifier_from_plain(struct verifier_cache **verifiers, const char *u
     return true;
 }
 
-/* The process's own key for verifiers of users that there are not. */
-static pthread_once_t mock_key_once = PTHREAD_ONCE_INIT;
-static uint8_t mock_key[32];
-static bool mock_key_made;
-
-static void make_mock_key(void)
-{
-    mock_key_made = RAND_bytes(mock_key, sizeof mock_key) == 1;
-}
-
 /*
- * A verifier for a user that there is not: the same salt whenever the name is tried, keys that no
- * password fits, so that the dialogue looks like that of a user with another password.
+ * A verifier for a user that there is not: keys that no password fits, so that the dialogue looks
+ * like that of a user with another password.
  */
 static bool verifier_mock(const char *user, struct scram_verifier *verifier)
 {
-    pthread_once(&mock_key_once, make_mock_key);
-    if (!mock_key_made)
-        return false;
-    uint8_t digest[32];
-    unsigned size = sizeof digest;
-    if (HMAC(EVP_sha256(), mock_key, sizeof mock_key, (const uint8_t *)user, strlen(user), digest,
-             &size) == NULL)
-        return false;
     memset(verifier, 0, sizeof *verifier);
     verifier->iterations = SCRAM_DEFAULT_ITERATIONS;
     verifier->salt_length = AUTHENTICATION_SALT_SIZE;
-    memcpy(verifier->salt, digest, AUTHENTICATION_SALT_SIZE);
+    if (!salt_of_user(user, verifier->salt))
+        return false;
     return RAND_bytes(verifier->stored_key, sizeof verifier->stored_key) == 1;
 }
 
