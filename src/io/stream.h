@@ -121,6 +121,10 @@ bool stream_peer(const struct stream *stream, struct address *peer);
  */
 bool stream_finish(struct stream *stream) __attribute__((warn_unused_result));
 
+static inline bool stream_is_paused(const struct stream *stream)
+{
+    return stream->paused;
+}
 void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 

@@ -213,13 +213,19 @@ static enum relay_step relay_statement(struct client *client, struct batch *batc
     return relay_of(answer);
 }
 
+/* True while a message must not go to the leased server connection; what ends it resumes. */
+static bool relay_server_holds(const struct server *server)
+{
+    return server->state != SERVER_LEASED || pipeline_must_hold(&server->pipeline) ||
+           cancel_must_hold(server) || server->question != NULL || /* its state is asked for */
+           server->pipeline.count > RELAY_MAX_OUTSTANDING;
+}
+
 static enum relay_step relay_leased(struct client *client, struct batch *batch,
                                     const struct frame *frame, size_t available, size_t *taken)
 {
     struct server *server = client->server;
-    if (server->state != SERVER_LEASED || pipeline_must_hold(&server->pipeline) ||
-        cancel_must_hold(server) || server->question != NULL || /* its state is being asked for */
-        server->pipeline.count > RELAY_MAX_OUTSTANDING)
+    if (relay_server_holds(server))
         return STEP_KEEP;
     switch (frame->type) {
     case MESSAGE_QUERY:
@@ -384,6 +390,27 @@ static bool relay_must_wait(const struct client *client)
            (client->server != NULL && client->server->state != SERVER_LEASED);
 }
 
+/* True where more bytes would not let it go on: its next message waits for something else. */
+static bool relay_is_held(const struct client *client)
+{
+    struct frame frame;
+    return relay_must_wait(client) ||
+           (client->server != NULL && relay_server_holds(client->server)) ||
+           frame_from_client(buffer_bytes(client->input), buffer_length(client->input), &frame) ==
+               FRAME_WHOLE;
+}
+
+/* Reads on, or not: too much is kept already, or the server does not take what is sent. */
+static void relay_pace(struct client *client)
+{
+    bool is_full = client->input != NULL &&
+                   buffer_length(client->input) >= RELAY_MAX_WAITING_INPUT && relay_is_held(client);
+    if (is_full || (client->server != NULL && stream_is_blocked(&client->server->stream)))
+        stream_pause(&client->stream);
+    else
+        stream_resume(&client->stream);
+}
+
 static void relay_work_input(struct client *client)
 {
     size_t used = relay_work(client, buffer_bytes(client->input), buffer_length(client->input));
@@ -400,7 +427,7 @@ void client_relay_resume(struct client *client)
         client->resume_soon = true;
         return;
     }
-    if (client->state >= CLIENT_CONSOLE) {
+    if (client->state < CLIENT_IDLE || client->state >= CLIENT_CONSOLE) {
         if (client->state == CLIENT_CONSOLE)
             client_console_resume(client);
         return;
@@ -415,10 +442,7 @@ void client_relay_resume(struct client *client)
     client->busy = false;
     if (client->state >= CLIENT_CLOSING)
         return;
-    if (client->input == NULL || buffer_length(client->input) < RELAY_MAX_WAITING_INPUT) {
-        if (client->server == NULL || !stream_is_blocked(&client->server->stream))
-            stream_resume(&client->stream);
-    }
+    relay_pace(client);
     relay_settle(client);
 }
 
@@ -440,12 +464,10 @@ static void relay_read_kept(struct client *client)
         client_close(client, "client closed the connection");
         return;
     }
-    if (!relay_must_wait(client)) {
+    if (relay_must_wait(client))
+        relay_pace(client);
+    else
         client_relay_resume(client);
-        return;
-    }
-    if (buffer_length(client->input) >= RELAY_MAX_WAITING_INPUT)
-        stream_pause(&client->stream);
 }
 
 void client_relay_readable(struct client *client)

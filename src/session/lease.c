@@ -283,19 +283,22 @@ static void lease_end(struct client *client, struct server *server)
     server->client = NULL;
     client->transactions++;
     client->request_at = loop_now(client->worker->loop);
+    /* Each may have been paused for the other's sake: nobody else ends that. */
+    stream_resume(&server->stream);
     if (client->worker->draining) {
-        server->reset_needed = client->settings->mode == SETTINGS_SESSION || client->pins != 0;
+        server->reset_needed |= client->settings->mode == SETTINGS_SESSION || client->pins != 0;
         client_drain(client, true);
     } else {
         client_set_state(client, CLIENT_IDLE);
     }
     if (server->reset_needed) {
         server_set_state(server, SERVER_CLEANING);
+        server->deadline = loop_now(server->worker->loop) + LEASE_CLEANING_LIMIT;
         lease_clean(server);
     } else {
         lease_return(server);
     }
-    if (client->state == CLIENT_IDLE && client->input != NULL && !client->busy)
+    if (client->state == CLIENT_IDLE && (client->input != NULL || stream_is_paused(&client->stream)))
         client_relay_resume(client);
 }
 
