@@ -112,10 +112,9 @@ static void cancel_request_arrived(struct mailbox_message *message)
         cancel_request_finish(request);
         return;
     }
-    struct server *server = client->server;
-    if (client->state == CLIENT_WAITING && server == NULL)
+    if (client->state == CLIENT_WAITING)
         cancel_waiting_client(client);
-    cancel_request_carry_out(request, server);
+    cancel_request_carry_out(request, client->server);
 }
 
 void cancel_request_start(struct client *client, uint32_t pid, const uint8_t *key,
