@@ -69,11 +69,12 @@ static void drop_behind_head(struct pipeline *pipeline, unsigned number,
 {
     struct pipeline_entry head = *entry_at(pipeline, 0);
     for (unsigned i = number; i > 0; i--) {
-        const struct pipeline_entry *entry = entry_at(pipeline, i);
-        if (owes_ready(entry))
+        struct pipeline_entry entry = *entry_at(pipeline, i);
+        entry_at(pipeline, i)->subject = NULL; /* done() may look at what is still in the ring */
+        if (owes_ready(&entry))
             pipeline->ready_owed--;
-        tell_done(pipeline, entry,
-                  entry->kind == PIPELINE_COPY_END ? copy_end_ends : PIPELINE_SKIPPED);
+        tell_done(pipeline, &entry,
+                  entry.kind == PIPELINE_COPY_END ? copy_end_ends : PIPELINE_SKIPPED);
     }
     pipeline->head += number;
     pipeline->count -= number;
