@@ -10,6 +10,7 @@
 #include "pg/reply.h"
 #include "pg/writer.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -365,11 +366,14 @@ static void remove_pair(struct pairs *pairs, const char *name)
     *pairs = kept;
 }
 
-static void name_error(struct sim_session *session, const char *sqlstate, const char *format,
-                       const char *name)
+static void __attribute__((format(printf, 3, 4)))
+name_error(struct sim_session *session, const char *sqlstate, const char *format, ...)
 {
     char message[512];
-    snprintf(message, sizeof message, format, name); /* NOLINT: formats are ours */
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
     sim_session_error(session, sqlstate, message);
 }
 
