@@ -92,7 +92,8 @@ static void show_client(struct console_request *request, const struct worker *wo
         client->told != NULL ? parameters_find(client->told, "application_name") : NULL;
     struct show_row row = {0};
     show_row_text(&row, "C");
-    show_row_text(&row, client->settings != NULL ? client->settings->user : NULL);
+    show_row_text(&row,
+                  client->settings != NULL ? client->settings->user : client_login_user(client));
     show_row_text(&row, client->settings != NULL ? client->settings->database : "pgsluice");
     show_row_text(&row, state_text(client));
     show_address(&row, client);

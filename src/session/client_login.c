@@ -72,7 +72,10 @@ static void login_finish(struct client *client, const struct parameters *paramet
     parameters_write_difference(NULL, parameters, &reply);
     reply_backend_key(&reply, client_pid(client), client->secret);
     reply_ready(&reply, MESSAGE_IDLE);
-    client_login_free(&client->login);
+    if (next == CLIENT_CONSOLE)
+        authentication_free(&client->login->authentication); /* its names are shown */
+    else
+        client_login_free(&client->login);
     client_set_state(client, next);
     client->request_at = loop_now(worker->loop);
     bool sent = client_send(client, &reply);

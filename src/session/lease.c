@@ -6,6 +6,7 @@
 #include "io/loop.h"
 #include "pg/failure.h"
 #include "pg/message.h"
+#include "pg/pairs.h"
 #include "pg/request.h"
 #include "pg/sqlstate.h"
 #include "session/batch.h"
@@ -43,9 +44,7 @@ static void lease_tell_parameters(struct client *client, struct server *server)
 /* A leased connection that has been quiet for a while may have ended: looks. */
 static bool lease_is_open(struct server *server, microseconds now)
 {
-    if (now - server->member.idle_since > LEASE_TRUST && !stream_is_quiet(&server->stream))
-        server_relay_readable(server);
-    return server->state != SERVER_CLOSED;
+    return now - server->member.idle_since <= LEASE_TRUST || server_relay_is_alive(server);
 }
 
 static void lease_link(struct client *client, struct server *server)
@@ -71,17 +70,28 @@ static void lease_is_ready(struct client *client, struct server *server)
     }
 }
 
-/* A login waits for the answer to its settings: they may be refused. */
-static bool lease_switch_for_greeting(struct client *client, struct server *server)
+/* Its commands run with rights of their own. */
+static bool lease_has_rights(const struct client *client)
 {
-    if (client->state != CLIENT_GREETING || client->gucs == server->gucs)
+    const struct pairs *set = guc_pairs(client->gucs);
+    return set->count > 0 && (pairs_find(set, "role") != NULL ||
+                              pairs_find(set, "session_authorization") != NULL);
+}
+
+/* A login waits for the answer to its settings: they may be refused. So does a command whose rights
+ * are among them: it must not run with those of another. */
+static bool lease_switch_first(struct client *client, struct server *server)
+{
+    if (client->gucs == server->gucs ||
+        (client->state != CLIENT_GREETING && !lease_has_rights(client)))
         return false;
     struct buffer sql = {0};
     guc_write_switch(server->gucs, client->gucs, &sql);
     buffer_append(&sql, "", 1);
     server->switching_to = guc_retain(client->gucs);
     server_set_state(server, SERVER_PREPARING);
-    server->deadline = server->leased_at + server->settings->connect_timeout;
+    microseconds limit = server->settings->connect_timeout;
+    server->deadline = limit != CLOCK_OFF ? server->leased_at + limit : 0;
     bool sent = server_query(server, SERVER_NOTE_SWITCH, (const char *)buffer_bytes(&sql));
     buffer_release(&sql);
     (void)sent; /* where it was not, server_close has seen to the client */
@@ -100,10 +110,10 @@ static enum lease_answer lease_prepare(struct client *client, struct server *ser
         (void)server_query(server, SERVER_NOTE_PING, "");
         return LEASE_PREPARING;
     }
-    if (lease_switch_for_greeting(client, server))
+    if (lease_switch_first(client, server))
         return LEASE_PREPARING;
     lease_is_ready(client, server);
-    return LEASE_READY;
+    return client->server == server ? LEASE_READY : LEASE_WAITS; /* the client may have gone */
 }
 
 void lease_add_switch(struct client *client, struct batch *batch)
@@ -179,17 +189,19 @@ enum lease_answer lease_begin(struct client *client)
         struct pool_server *member;
         struct pool_refusal refusal;
         microseconds now = loop_now(worker->loop);
+        client->in_line = true; /* at once: it may be granted one from within */
         switch (pool_lease(client->pool, &client->waiter, worker->number, client->gucs, now,
                            &member, &refusal)) {
         case POOL_WAITS:
-            client->in_line = true;
             return LEASE_WAITS;
         case POOL_REFUSES:
+            client->in_line = false;
             failure_release(&client->failure);
             client->failure = lease_refusal_failure(client->pool, &refusal);
             failure_release(&refusal.failure);
             return LEASE_REFUSED;
         case POOL_GRANTED:
+            client->in_line = false;
             break;
         }
         struct server *server = container_of(member, struct server, member);
@@ -226,8 +238,10 @@ void lease_prepared(struct server *server)
             failure_release(&failure);
             return;
         }
-        if (lease_switch_for_greeting(client, server))
-            return;
+    }
+    if (lease_switch_first(client, server))
+        return;
+    if (client->state == CLIENT_GREETING) {
         server_set_state(server, SERVER_LEASED);
         greeting_store(client->pool, client->gucs, server->parameters);
         client_login_greet(client, server->parameters);
@@ -261,6 +275,7 @@ static void lease_return(struct server *server)
     server->idle_in_transaction_at = 0;
     server->member.session_state = server->gucs;
     server->clean_cancelled = false;
+    server->retire |= server->violated != 0;
     failure_release(&server->failure);
     server_set_state(server, SERVER_IDLE);
     if (server->retire)
@@ -302,6 +317,13 @@ static void lease_end(struct client *client, struct server *server)
         client_relay_resume(client);
 }
 
+/* In session mode the server knows best, but for what the client came with: a RESET must lead back
+ * to that, not to the server's default. */
+static bool lease_must_ask(const struct client *client)
+{
+    return client->settings->mode != SETTINGS_SESSION || guc_pairs(client->startup_gucs)->count > 0;
+}
+
 void lease_settle(struct server *server)
 {
     if (server->state == SERVER_CLEANING) {
@@ -313,17 +335,14 @@ void lease_settle(struct server *server)
         server->transaction_status != MESSAGE_IDLE || server->passing > 0 ||
         (client->passing > 0 && !client->discarding) || client->state == CLIENT_GREETING)
         return;
-    if (server->look && client->settings->mode != SETTINGS_SESSION) {
+    if (server->cancel != NULL) /* it must not hit an own query */
+        return;
+    if (server->look && lease_must_ask(client)) {
         lease_ask(client, server);
         return;
     }
-    if (server->reset_needed && client->settings->mode != SETTINGS_SESSION) {
-        (void)server_query(server, SERVER_NOTE_RESET, "DISCARD ALL");
-        return;
-    }
-    if (lease_is_kept(client) || server->cancel != NULL)
-        return;
-    lease_end(client, server);
+    if (!lease_is_kept(client))
+        lease_end(client, server);
 }
 
 /* The rest of a message that is half sent will never come: the connection is of no use. */
@@ -401,13 +420,14 @@ void lease_clean(struct server *server)
             (void)lease_end_commands(server);
         return;
     }
-    if (server->cancel != NULL)
+    if (server->cancel != NULL || server->passing > 0)
         return;
     if (server->transaction_status != MESSAGE_IDLE) {
         (void)server_query(server, SERVER_NOTE_ROLLBACK, "ROLLBACK");
         return;
     }
-    if (server->reset_needed) {
+    if (server->reset_needed || server->look) {
+        server->look = false;
         (void)server_query(server, SERVER_NOTE_RESET, "DISCARD ALL");
         return;
     }
@@ -456,6 +476,15 @@ static void lease_method_close(struct pool_server *member, const char *reason)
     mailbox_post(server->worker->loop, &server->message);
 }
 
+void lease_retry(struct client *client)
+{
+    client->in_line = false;
+    if (client->state == CLIENT_GREETING)
+        client_login_ask_server(client);
+    else
+        client_relay_resume(client);
+}
+
 /* On the new worker's thread. */
 static void lease_move_arrived(struct mailbox_message *message)
 {
@@ -466,7 +495,11 @@ static void lease_move_arrived(struct mailbox_message *message)
     server->target = NULL;
     server_join_worker(server, worker);
     if (pool_grant_arrived(&client->waiter, &server->member, loop_now(worker->loop))) {
-        lease_granted(client, server);
+        server_set_state(server, SERVER_LEASED);
+        if (lease_is_open(server, loop_now(worker->loop)))
+            lease_granted(client, server);
+        else
+            lease_retry(client);
         return;
     }
     client->held = false;
