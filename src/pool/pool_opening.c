@@ -8,6 +8,8 @@
 #include "base/check.h"
 #include "pool/pool_internal.h"
 
+#include <string.h>
+
 /* splitmix64: small, and the same schedule for the same seed. */
 static uint64_t next_random(struct pool *pool)
 {
@@ -72,11 +74,25 @@ void pool_opening_serve_line(struct pool *pool, microseconds now, struct pool_ac
         pool_line_refuse_all(pool, POOL_REFUSED_UNREACHABLE, now, actions);
 }
 
+/*
+ * A login that the server refuses for its user (class 28) or database (3D) does not heal by being
+ * tried again: it is, when a client asks. Otherwise every stranger's name would knock for ever.
+ */
+static bool only_a_client_may_try(const struct pool *pool)
+{
+    const struct failure *failure = pool->last_failure;
+
+    return pool->failures > 0 && failure != NULL &&
+           (strncmp(failure->sqlstate, "28", 2) == 0 || strncmp(failure->sqlstate, "3D", 2) == 0);
+}
+
 void pool_opening_keep_warm(struct pool *pool, microseconds now, struct pool_actions *actions)
 {
     const struct settings *settings = pool->settings;
     unsigned warm = settings->warm < settings->size ? settings->warm : settings->size;
 
+    if (only_a_client_may_try(pool))
+        return;
     while (pool_live(pool) + pool->coming < warm && pool_opening_allowed(pool, now)) {
         start(pool, pool->next_worker, now, actions);
         pool->next_worker = (pool->next_worker + 1) % pool->worker_count;

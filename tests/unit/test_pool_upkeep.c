@@ -69,6 +69,30 @@ static void warm_attempts_back_off(void **context)
     failure_release(&failure);
 }
 
+static void a_login_that_was_refused_is_tried_again_for_a_client_only(void **context)
+{
+    struct world world;
+    struct pool_waiter waiter = {0};
+    struct failure *failure = failure_new("28P01", "password authentication failed", NULL, NULL);
+    (void)context;
+    world_init(&world, 2, 0);
+    world.settings->warm = 1;
+    world_start(&world);
+
+    world_tick(&world, 0);
+    world_lost(&world, world_next(&world, CALL_CONNECT)->server, failure);
+    world_tick(&world, POOL_BACKOFF_MOST);
+    world_tick(&world, POOL_BACKOFF_MOST);
+    world_no_call(&world);
+    world_waits(&world, &waiter, 0);
+    struct pool_server *server = world_next(&world, CALL_CONNECT)->server;
+    world_connected(&world, server);
+    assert_ptr_equal(world_next(&world, CALL_GRANTED)->waiter, &waiter);
+    world_return(&world, server);
+    world_stop(&world);
+    failure_release(&failure);
+}
+
 static void long_idle_ones_are_closed_down_to_warm(void **context)
 {
     struct world world;
@@ -366,6 +390,7 @@ int main(void)
         cmocka_unit_test(warm_ones_are_opened_on_the_workers_in_turn),
         cmocka_unit_test(warm_does_not_exceed_size),
         cmocka_unit_test(warm_attempts_back_off),
+        cmocka_unit_test(a_login_that_was_refused_is_tried_again_for_a_client_only),
         cmocka_unit_test(long_idle_ones_are_closed_down_to_warm),
         cmocka_unit_test(least_recently_used_of_all_workers_is_closed_first),
         cmocka_unit_test(idle_timeout_off_closes_nothing),
