@@ -6,12 +6,18 @@
 #include "io/listener.h"
 #include "pg/reply.h"
 #include "pg/sqlstate.h"
+#include "pg/startup.h"
 #include "session/service.h"
 #include "session/worker.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+/* How long the main thread gives a client that cannot be served to say how it wants to be told. */
+#define LISTEN_REFUSE_WAIT 20
 
 struct listen {
     struct service *service;
@@ -40,7 +46,27 @@ static void listen_accept(int descriptor, const struct address *peer, void *cont
     worker_give_client(listen_least_loaded(listen->service), descriptor);
 }
 
-/* No descriptor is left for it: it is told, not left hanging. */
+/* Takes what the client has sent so far, or sends within LISTEN_REFUSE_WAIT milliseconds; true
+ * where that asks for encryption, so that it expects one byte before anything else. */
+static bool listen_reads_encryption_request(int descriptor)
+{
+    uint8_t packet[STARTUP_MAX_SIZE];
+    struct pollfd item = {.fd = descriptor, .events = POLLIN};
+    if (poll(&item, 1, LISTEN_REFUSE_WAIT) <= 0)
+        return false;
+    ssize_t size = recv(descriptor, packet, sizeof packet, MSG_DONTWAIT);
+    if (size <= 0)
+        return false;
+    struct startup startup = {0};
+    startup_parse(packet, (size_t)size, &startup);
+    bool asks = startup.kind == STARTUP_SSL || startup.kind == STARTUP_GSSENC;
+    if (startup.kind == STARTUP_LOGIN)
+        pairs_clear(&startup.parameters);
+    return asks;
+}
+
+/* No descriptor is left for it: it is told, not left hanging. What it had sent is taken first, for
+ * a socket that is closed with bytes unread is reset, and the words are lost. */
 static void listen_refuse(int descriptor, const struct address *peer, void *context)
 {
     char address[ADDRESS_TEXT_SIZE];
@@ -48,11 +74,15 @@ static void listen_refuse(int descriptor, const struct address *peer, void *cont
     (void)context;
     address_format(peer, address);
     log_warning(NULL, "a client from %s is refused: no file descriptor is left", address);
+    if (listen_reads_encryption_request(descriptor))
+        buffer_append(&reply, "N", 1);
     reply_error(&reply, "FATAL", SQLSTATE_TOO_MANY_CONNECTIONS, "sorry, too many clients already",
                 "pgsluice has no file descriptor left.", NULL);
-    ssize_t ignored = write(descriptor, buffer_bytes(&reply), buffer_length(&reply));
+    ssize_t ignored =
+        send(descriptor, buffer_bytes(&reply), buffer_length(&reply), MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)ignored;
     buffer_release(&reply);
+    shutdown(descriptor, SHUT_WR);
     close(descriptor);
 }
 
