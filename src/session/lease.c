@@ -74,8 +74,8 @@ static void lease_is_ready(struct client *client, struct server *server)
 static bool lease_has_rights(const struct client *client)
 {
     const struct pairs *set = guc_pairs(client->gucs);
-    return set->count > 0 && (pairs_find(set, "role") != NULL ||
-                              pairs_find(set, "session_authorization") != NULL);
+    return set->count > 0 &&
+           (pairs_find(set, "role") != NULL || pairs_find(set, "session_authorization") != NULL);
 }
 
 /* A login waits for the answer to its settings: they may be refused. So does a command whose rights
@@ -313,7 +313,8 @@ static void lease_end(struct client *client, struct server *server)
     } else {
         lease_return(server);
     }
-    if (client->state == CLIENT_IDLE && (client->input != NULL || stream_is_paused(&client->stream)))
+    if (client->state == CLIENT_IDLE &&
+        (client->input != NULL || stream_is_paused(&client->stream)))
         client_relay_resume(client);
 }
 

@@ -26,6 +26,9 @@ enum lease_answer {
 
 /* Asks the pool for a server connection. */
 enum lease_answer lease_begin(struct client *client) __attribute__((warn_unused_result));
+/* The server connection that it got has ended, and nothing of the client's had been sent: asks for
+ * another. client_relay_resume follows, or a refusal. */
+void lease_retry(struct client *client);
 /* Adds what brings the server's session into the client's state, where they differ, to a batch for
  * the server: goes ahead of the client's bytes. */
 void lease_add_switch(struct client *client, struct batch *batch);

@@ -152,15 +152,6 @@ static void server_tell_client(struct server *server, struct client *client,
                  NULL, NULL);
 }
 
-/* Nothing of the client's had been sent: it asks for another connection. */
-static void server_replace(struct client *client)
-{
-    if (client->state == CLIENT_GREETING)
-        client_login_ask_server(client);
-    else if (client->state < CLIENT_CLOSING)
-        client_relay_resume(client);
-}
-
 static void server_log_end(const struct server *server, const struct failure *failure,
                            const char *reason)
 {
@@ -208,7 +199,7 @@ static void server_end(struct server *server, struct failure *failure, const cha
     if (tell_pool)
         pool_lost(&server->member, failure, loop_now(worker->loop));
     if (client != NULL && was_preparing)
-        server_replace(client);
+        lease_retry(client);
     else if (client != NULL)
         server_tell_client(server, client, failure);
     failure_release(&failure);

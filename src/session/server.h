@@ -189,6 +189,9 @@ void server_login_free(struct server_login **login);
 
 /* server_relay.c: */
 void server_relay_readable(struct server *server);
+/* A connection that nobody uses, and that is not the pool's idle one: works on what has come on it
+ * since, in memory of its own. False where it has ended, and was closed by that. */
+bool server_relay_is_alive(struct server *server);
 /* Where the pipeline is in doubt and no message of the client's is half-way: settles it. */
 void server_relay_probe(struct server *server);
 /* The pipeline's done(). */

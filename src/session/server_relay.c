@@ -215,7 +215,9 @@ static void relay_forget_statements(struct server *server)
 
 static void relay_pin(struct server *server, enum client_pin pin)
 {
-    if (server->client != NULL && server->client->settings->mode != SETTINGS_SESSION)
+    if (server->client == NULL)
+        server->reset_needed = true; /* its client has gone meanwhile */
+    else if (server->client->settings->mode != SETTINGS_SESSION)
         server->client->pins |= (uint8_t)pin;
 }
 
@@ -450,8 +452,10 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
         forward = relay_parameter_status(server, frame, is_ours);
         break;
     case MESSAGE_NOTICE_RESPONSE:
-    case MESSAGE_NOTIFICATION_RESPONSE:
         forward = server->client != NULL && !is_ours && server->state == SERVER_LEASED;
+        break;
+    case MESSAGE_NOTIFICATION_RESPONSE: /* comes at any time, also before an own query's end */
+        forward = server->client != NULL && server->state == SERVER_LEASED;
         break;
     case MESSAGE_ERROR_RESPONSE:
         forward = relay_error(server, batch, frame, at != NULL ? &head : NULL, undo, verdict);
@@ -556,8 +560,12 @@ static void relay_take_answer(struct server *server)
     struct question *question = server->question;
     server->question = NULL;
     if (question == NULL || question->malformed || server->reset_needed) {
-        server->reset_needed = true;
         question_free(&question);
+        server->reset_needed = true;
+        if (server->client != NULL)
+            client_fatal(server->client, SQLSTATE_CONNECTION_FAILURE,
+                         "the settings of this session are not known any more",
+                         server->failure != NULL ? server->failure->message : NULL, NULL);
         return;
     }
     struct guc_set *answer = guc_intern(&question->gucs);
@@ -642,22 +650,33 @@ static void relay_statement_mode(struct server *server)
                      "Use mode = transaction.");
 }
 
+/* True once the client's lease has ended: the server connection may be gone, or another worker's,
+ * and must not be touched. */
+static bool relay_is_out_of_hands(const struct server *server, const struct client *client)
+{
+    return client != NULL && client->server != server;
+}
+
 /* After the bytes of a wake-up: what own messages have brought, then the end of the lease. */
 static void relay_after(struct server *server)
 {
+    struct client *client = server->client;
     if (server->switch_failed)
         relay_switch_failed(server);
-    if (server->statement_violated)
+    else if (server->statement_violated)
         relay_statement_mode(server);
-    if (server->state == SERVER_CLOSED)
+    else if (server->answered)
+        relay_take_answer(server);
+    if (relay_is_out_of_hands(server, client))
         return;
     server_relay_probe(server);
+    if (server->state == SERVER_CLOSED)
+        return;
     if (server->state == SERVER_PREPARING && pipeline_is_empty(&server->pipeline)) {
         server->prepared_now = false;
         lease_prepared(server);
         return;
     }
-    struct client *client = server->client;
     if (pipeline_is_empty(&server->pipeline))
         lease_settle(server);
     else if (server->state == SERVER_CLEANING)
@@ -695,14 +714,13 @@ static void relay_received(struct server *server, const uint8_t *bytes, size_t l
     struct client *client = server->client;
     if (server->switched)
         relay_switched(server);
-    if (server->answered)
-        relay_take_answer(server);
+    if (relay_is_out_of_hands(server, client))
+        return;
     if (server->switch_failed && client != NULL)
         batch.count = 0; /* replies to what ran in the wrong state */
-    if (server->client != NULL)
-        relay_flush(server, &batch);
-    if (server->state == SERVER_CLOSED || (client != NULL && server->client != client))
-        return; /* it was closed, or is in other hands already */
+    relay_flush(server, &batch);
+    if (relay_is_out_of_hands(server, client))
+        return;
     if (server->violated != 0)
         relay_violation(server);
     else
@@ -723,15 +741,15 @@ static size_t relay_take_kept(struct server *server, uint8_t *scratch)
     return kept;
 }
 
-void server_relay_readable(struct server *server)
+/* Memory: as the worker's scratch memory. */
+static void relay_read(struct server *server, uint8_t *memory)
 {
-    struct worker *worker = server->worker;
     size_t size;
     size_t kept = server->input != NULL ? buffer_length(server->input) : 0;
-    switch (stream_read(&server->stream, worker->scratch + kept, WORKER_READ_SIZE, &size)) {
+    switch (stream_read(&server->stream, memory + kept, WORKER_READ_SIZE, &size)) {
     case STREAM_DONE:
-        kept = relay_take_kept(server, worker->scratch);
-        relay_received(server, worker->scratch, kept + size);
+        kept = relay_take_kept(server, memory);
+        relay_received(server, memory, kept + size);
         break;
     case STREAM_BLOCKED:
         break;
@@ -740,4 +758,23 @@ void server_relay_readable(struct server *server)
         server_lost(server);
         break;
     }
+}
+
+void server_relay_readable(struct server *server)
+{
+    relay_read(server, server->worker->scratch);
+}
+
+bool server_relay_is_alive(struct server *server)
+{
+    if (stream_is_quiet(&server->stream))
+        return true;
+    uint8_t *memory = memory_zeroed(sizeof server->worker->scratch);
+    do
+        relay_read(server, memory);
+    while (server->state != SERVER_CLOSED && !server->fatal && !stream_is_quiet(&server->stream));
+    free(memory);
+    if (server->state != SERVER_CLOSED && server->fatal)
+        server_lost(server);
+    return server->state != SERVER_CLOSED;
 }
