@@ -156,9 +156,10 @@ static void relay_push(struct server *server, enum pipeline_kind kind)
 
 /* A simple query: its text may change the session behind an innocent tag. */
 static enum relay_step relay_query(struct client *client, struct batch *batch,
-                                   const struct frame *frame, size_t available)
+                                   const struct frame *frame, size_t available, size_t *taken)
 {
     struct server *server = client->server;
+    enum client_statement_answer answer = CLIENT_STATEMENT_FORWARD;
     if (!pipeline_accepts(&server->pipeline, PIPELINE_QUERY))
         return STEP_DROP;
     size_t length = available - FRAME_HEADER_SIZE;
@@ -166,6 +167,9 @@ static enum relay_step relay_query(struct client *client, struct batch *batch,
     if (frame->size <= available) {
         if (length == 0 || sql[length - 1] != '\0')
             return relay_violation(client, batch, "invalid string in message");
+        answer = client_statement_query(client, batch, sql, length - 1);
+        if (answer == CLIENT_STATEMENT_MORE)
+            return STEP_KEEP;
         client_statement_look(client, sql, length - 1);
     } else {
         server->look = true; /* the rest goes by unread */
@@ -173,6 +177,10 @@ static enum relay_step relay_query(struct client *client, struct batch *batch,
     /* As the server does: a simple query drops the unnamed statement. */
     statement_release(&client->unnamed);
     statement_release(&server->unnamed);
+    if (answer == CLIENT_STATEMENT_TAKEN) {
+        *taken = available;
+        return STEP_TAKEN;
+    }
     relay_push(server, PIPELINE_QUERY);
     return STEP_FORWARD;
 }
@@ -229,7 +237,7 @@ static enum relay_step relay_leased(struct client *client, struct batch *batch,
         return STEP_KEEP;
     switch (frame->type) {
     case MESSAGE_QUERY:
-        return relay_query(client, batch, frame, available);
+        return relay_query(client, batch, frame, available, taken);
     case MESSAGE_PARSE:
     case MESSAGE_BIND:
     case MESSAGE_DESCRIBE:

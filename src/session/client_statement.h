@@ -31,6 +31,12 @@ bool client_statement_needs_more(const struct frame *frame, size_t available);
 enum client_statement_answer client_statement_message(struct client *client, struct batch *batch,
                                                       const struct frame *frame, size_t available,
                                                       size_t *taken, const char **problem);
+/*
+ * A simple query, whole: TAKEN where it was DEALLOCATE of a statement of the client's, which is
+ * carried out here (drivers that know no Close message do so); else FORWARD, or MORE.
+ */
+enum client_statement_answer client_statement_query(struct client *client, struct batch *batch,
+                                                    const char *sql, size_t length);
 /* SQL that the client is about to run: marks the lease where it may change the session's state. */
 void client_statement_look(struct client *client, const char *sql, size_t length);
 

@@ -337,6 +337,40 @@ def test_deallocate_all_among_other_messages(target):
     assert use(wire, "new") == "new"
 
 
+@pytest.mark.parametrize(
+    "sql, name",
+    [
+        ("DEALLOCATE s", "s"), ("deallocate prepare S;", "s"), ('DEALLOCATE "A b""c"', 'A b"c'),
+        ("/* x */ DEALLOCATE -- y\n _pg3_0 ;;", "_pg3_0"),
+    ],
+)  # fmt: skip
+def test_deallocate_by_name(target, sql, name):
+    """So do drivers whose libpq cannot send a Close: what Parse has prepared, by the client's name."""
+    wire, other = target.wire(), target.wire()
+    for client in (wire, other):
+        client.ask(parse(name, "SELECT 1"), parse("more", "SELECT 2"), sync())
+    for _ in range(2):
+        replies = wire.ask(query(sql))
+        assert (kinds(replies), tags(replies)) == ("CZI", ["DEALLOCATE"])
+        replies = wire.ask(query(sql))
+        assert (kinds(replies), errors(replies)) == ("EZI", ["26000"])
+        assert errors(wire.ask(bind("", name), sync())) == ["26000"]
+        assert (use(wire, "more"), use(other, "more"), use(other, name)) == ("2", "2", "1")
+        assert kinds(wire.ask(parse(name, "SELECT 3"), sync())) == "1ZI"
+        assert use(wire, name) == "3"
+
+
+def test_deallocate_by_name_in_a_transaction(target):
+    wire = target.wire()
+    wire.ask(parse("s", "SELECT 's'"), parse("t", "SELECT 't'"), sync())
+    wire.run("BEGIN")
+    replies = wire.ask(query("DEALLOCATE t"), query("SELECT 1/0"), query("DEALLOCATE s"), ready=3)
+    assert (kinds(replies), errors(replies)) == ("CZTEZEEZE", ["22012", "25P02"])
+    wire.run("ROLLBACK")
+    assert use(wire, "s") == "s"
+    assert errors(wire.ask(bind("", "t"), sync())) == ["26000"]
+
+
 def test_sql_prepare_and_execute(target):
     one, two = target.wire(), target.wire()
     one.run("PREPARE p AS SELECT 'one ' || $1::text")
