@@ -111,14 +111,15 @@ static void daemon_shut_pool(struct pool *pool, void *context)
     pool_shutdown(pool, *(const microseconds *)context);
 }
 
+/* Pools first: a worker that ends its server connections must not be asked for others. A pool that
+ * comes into being meanwhile is shut by whoever made it (client_login.c), since `stopping` is set.
+ */
 static void daemon_drain(struct daemon *daemon, bool at_once)
 {
     microseconds now = clock_monotonic();
-    for (unsigned i = 0; i < daemon->service.worker_count; i++)
-        worker_drain(daemon->service.workers[i], false);
     registry_visit(daemon->service.registry, daemon_shut_pool, &now);
-    for (unsigned i = 0; at_once && i < daemon->service.worker_count; i++)
-        worker_drain(daemon->service.workers[i], true);
+    for (unsigned i = 0; i < daemon->service.worker_count; i++)
+        worker_drain(daemon->service.workers[i], at_once);
 }
 
 static void daemon_stop(struct daemon *daemon, enum daemon_stop how, const char *why)
@@ -256,7 +257,8 @@ static void daemon_reload_arrived(struct mailbox_message *message)
 {
     struct daemon_reload_request *request =
         container_of(message, struct daemon_reload_request, message);
-    char *problems = daemon_reload(&daemon_state);
+    char *problems = daemon_state.stop == DAEMON_RUNS ? daemon_reload(&daemon_state)
+                                                      : memory_string("pgsluice is shutting down");
     request->done(request->context, problems);
     free(problems);
     free(request);

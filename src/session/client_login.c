@@ -174,7 +174,10 @@ static void login_authenticated(struct client *client)
         login_console(client);
         return;
     }
-    client->pool = registry_pool(client->worker->service->registry, login->settings);
+    struct service *service = client->worker->service;
+    client->pool = registry_pool(service->registry, login->settings);
+    if (atomic_load(&service->stopping)) /* it may be new, and unknown to the daemon's end */
+        pool_shutdown(client->pool, loop_now(client->worker->loop));
     client->settings = pool_settings(client->pool);
     if (!login_collect_gucs(client))
         return;
@@ -393,7 +396,9 @@ void client_login_readable(struct client *client)
 {
     if (!login_read(client))
         return;
-    /* The steps may close the client; its memory stays until the loop's turn ends. */
+    /* The steps may close the client; its memory stays until the loop's turn ends. They may also
+     * end the login: what follows in the input is worked on after its bytes are used up. */
+    client->busy = true;
     while (client->state < CLIENT_IDLE && client->input != NULL &&
            buffer_length(client->input) > 0) {
         size_t used = login_take(client, buffer_bytes(client->input), buffer_length(client->input));
@@ -401,6 +406,7 @@ void client_login_readable(struct client *client)
             break;
         buffer_consume(client->input, used);
     }
+    client->busy = false;
     if (client->state >= CLIENT_CLOSING)
         return;
     if (client->state >= CLIENT_IDLE)

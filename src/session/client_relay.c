@@ -47,7 +47,7 @@ enum relay_step {
 static enum relay_step relay_refuse_message(struct client *client, uint8_t type,
                                             const struct failure *failure)
 {
-    if (client->worker->draining) {
+    if (atomic_load_explicit(&client->worker->service->stopping, memory_order_relaxed)) {
         client_fatal_failure(client, failure);
         return STEP_END;
     }

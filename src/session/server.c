@@ -92,7 +92,10 @@ void server_open(struct server *server)
 {
     TAILQ_INSERT_TAIL(&server->worker->servers, server, link);
     server_set_state(server, SERVER_LOGIN);
-    server_login_start(server);
+    if (server->worker->draining)
+        server_close(server, NULL, "pgsluice is shutting down");
+    else
+        server_login_start(server);
 }
 
 void server_prefix(const struct server *server, char prefix[SERVER_PREFIX_SIZE])
@@ -195,6 +198,7 @@ static void server_end(struct server *server, struct failure *failure, const cha
         client->server = NULL;
     server_free_parts(server);
     TAILQ_REMOVE(&worker->servers, server, link);
+    worker->departures++;
     server_set_state(server, SERVER_CLOSED);
     if (tell_pool)
         pool_lost(&server->member, failure, loop_now(worker->loop));
@@ -221,11 +225,13 @@ void server_close(struct server *server, struct failure *failure, const char *re
     }
     server->dying = true; /* the pool's wish, on its way here, will end it */
     stream_pause(&server->stream);
+    failure_release(&server->failure);
+    server->failure = failure != NULL ? failure_retain(failure) : NULL;
 }
 
 void server_close_for_pool(struct server *server, const char *reason)
 {
-    server_end(server, NULL, reason, true);
+    server_end(server, server->dying ? server->failure : NULL, reason, true);
 }
 
 void server_leave_worker(struct server *server)
@@ -233,6 +239,8 @@ void server_leave_worker(struct server *server)
     TAILQ_REMOVE(&server->worker->servers, server, link);
     stream_detach(&server->stream);
     server_set_state(server, SERVER_MOVING);
+    server->worker->departures++;
+    worker_check_drained(server->worker);
 }
 
 void server_join_worker(struct server *server, struct worker *worker)

@@ -30,7 +30,7 @@ struct service {
     struct registry *registry;
     const struct service_upward *upward;
     atomic_uint client_count; /* logged in or on the way; held against max_clients */
-    atomic_bool stopping;     /* new clients are told 57P01 */
+    atomic_bool stopping;     /* set before the pools are shut; new clients are told 57P01 */
 };
 
 /* The database names of the admin console. */

@@ -120,6 +120,8 @@ static void worker_take_config(struct worker *worker, void *context)
     config_release(&worker->config);
     worker->config = context;
     struct client *client;
+    TAILQ_FOREACH (client, &worker->logins, link)
+        client_take_settings(client);
     TAILQ_FOREACH (client, &worker->clients, link)
         client_take_settings(client);
 }
@@ -144,12 +146,11 @@ static void worker_close_servers(struct worker *worker, bool at_once)
 {
     struct server *server = TAILQ_FIRST(&worker->servers);
     while (server != NULL) {
+        unsigned departures = worker->departures;
         struct server *next = TAILQ_NEXT(server, link);
         if (at_once || server->state == SERVER_LOGIN)
             server_close(server, NULL, "pgsluice is shutting down");
-        if (next != NULL && next->state == SERVER_CLOSED)
-            next = TAILQ_FIRST(&worker->servers);
-        server = next;
+        server = worker->departures == departures ? next : TAILQ_FIRST(&worker->servers);
     }
 }
 
@@ -218,17 +219,16 @@ struct client *worker_slot_client(const struct worker *worker, uint32_t slot)
     return slot < worker->slot_count ? worker->slots[slot].client : NULL;
 }
 
-/* Closing one connection may close others: the walk stops where its next one was taken away, and
+/* Closing one connection may close others, or send them to other workers: the walk stops there, and
  * goes on at the next sweep. */
 static void worker_sweep_servers(struct worker *worker, microseconds now)
 {
     struct server *server = TAILQ_FIRST(&worker->servers);
     while (server != NULL) {
+        unsigned departures = worker->departures;
         struct server *next = TAILQ_NEXT(server, link);
         server_sweep(server, now);
-        if (next != NULL && (next->state == SERVER_CLOSED || next->worker != worker))
-            break;
-        server = next;
+        server = worker->departures == departures ? next : NULL;
     }
 }
 

@@ -50,6 +50,7 @@ struct worker {
     struct worker_clients logins;  /* on the way, eldest first */
     struct worker_clients closing; /* told why; waiting for their end of file, eldest first */
     struct worker_servers servers; /* all, in whatever state */
+    unsigned departures;           /* counts servers that left: a walk over them must stop */
     struct worker_cancels cancels; /* on their way to servers, eldest first */
 
     /* Clients by the slot that their cancel key names; free slots are chained by index. */
