@@ -59,6 +59,8 @@ static enum relay_step relay_refuse_message(struct client *client, uint8_t type,
     struct buffer reply = {0};
     failure_write(&reply, "ERROR", failure);
     bool is_simple = type == MESSAGE_QUERY || type == MESSAGE_FUNCTION_CALL;
+    if (type == MESSAGE_QUERY)
+        statement_release(&client->unnamed); /* as with one that was carried out */
     if (is_simple)
         reply_ready(&reply, MESSAGE_IDLE);
     else
@@ -154,6 +156,14 @@ static void relay_push(struct server *server, enum pipeline_kind kind)
     pipeline_push(&server->pipeline, (struct pipeline_entry){.kind = (uint8_t)kind});
 }
 
+/* A message that can be kept takes no lease before it is whole: a client that stops within it holds
+ * up nobody. */
+static bool relay_awaits_rest(const struct frame *frame, size_t available)
+{
+    return available < frame->size && (frame->size <= RELAY_MAX_WAITING_INPUT ||
+                                       client_statement_needs_more(frame, available));
+}
+
 /* A simple query: its text may change the session behind an innocent tag. */
 static enum relay_step relay_query(struct client *client, struct batch *batch,
                                    const struct frame *frame, size_t available, size_t *taken)
@@ -162,6 +172,8 @@ static enum relay_step relay_query(struct client *client, struct batch *batch,
     enum client_statement_answer answer = CLIENT_STATEMENT_FORWARD;
     if (!pipeline_accepts(&server->pipeline, PIPELINE_QUERY))
         return STEP_DROP;
+    if (relay_awaits_rest(frame, available))
+        return STEP_KEEP; /* its text is looked at whole */
     size_t length = available - FRAME_HEADER_SIZE;
     const char *sql = (const char *)frame->body;
     if (frame->size <= available) {
@@ -173,6 +185,7 @@ static enum relay_step relay_query(struct client *client, struct batch *batch,
         client_statement_look(client, sql, length - 1);
     } else {
         server->look = true; /* the rest goes by unread */
+        client_statement_look(client, sql, length);
     }
     /* As the server does: a simple query drops the unnamed statement. */
     statement_release(&client->unnamed);
@@ -246,6 +259,7 @@ static enum relay_step relay_leased(struct client *client, struct batch *batch,
     case MESSAGE_EXECUTE:
         return relay_simple(server, PIPELINE_EXECUTE);
     case MESSAGE_SYNC:
+        server->unnamed_synced = true;
         return relay_simple(server, PIPELINE_SYNC);
     case MESSAGE_FUNCTION_CALL:
         return relay_simple(server, PIPELINE_CALL);
@@ -262,14 +276,6 @@ static bool relay_may_stream(uint8_t type)
 {
     return type == MESSAGE_QUERY || type == MESSAGE_BIND || type == MESSAGE_COPY_DATA ||
            type == MESSAGE_FUNCTION_CALL || type == MESSAGE_PARSE || type == MESSAGE_COPY_FAIL;
-}
-
-/* A message that can be kept takes no lease before it is whole: a client that stops within it holds
- * up nobody. */
-static bool relay_awaits_rest(const struct frame *frame, size_t available)
-{
-    return available < frame->size && (frame->size <= RELAY_MAX_WAITING_INPUT ||
-                                       client_statement_needs_more(frame, available));
 }
 
 static enum relay_step relay_message(struct client *client, struct batch *batch,

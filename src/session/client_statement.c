@@ -67,6 +67,10 @@ static void statement_push(struct server *server, enum pipeline_kind kind, bool 
     server->idle_in_transaction_at = 0;
     server->named_pending += note == SERVER_NOTE_NAMED;
     server->closes_pending += note == SERVER_NOTE_CLOSE;
+    if (note == SERVER_NOTE_UNNAMED && kind == PIPELINE_PARSE) {
+        server->unnamed_pending++;
+        server->unnamed_synced = false;
+    }
     pipeline_push(&server->pipeline,
                   (struct pipeline_entry){
                       .kind = (uint8_t)kind, .ours = ours, .note = (uint8_t)note, .subject = undo});
@@ -105,6 +109,13 @@ static void statement_ensure(struct server *server, struct batch *batch,
     statement_prepare(server, batch, statement, statement->name, true);
     statement_cache_add(&server->prepared, statement);
     statement_evict(server, batch);
+}
+
+/* True where it is not known what the unnamed statement is, because its last Parse stands ahead of
+ * an earlier Sync and has no answer yet. */
+static bool statement_unnamed_is_in_doubt(const struct server *server)
+{
+    return server->unnamed_pending > 0 && server->unnamed_synced;
 }
 
 /* Makes the server connection's unnamed statement the client's, or none where it has none. */
@@ -332,6 +343,8 @@ static enum client_statement_answer statement_bind(struct client *client, struct
     if (name == NULL)
         return CLIENT_STATEMENT_MALFORMED;
     if (name[0] == '\0') {
+        if (statement_unnamed_is_in_doubt(server))
+            return CLIENT_STATEMENT_MORE;
         statement_ensure_unnamed(client, server, batch);
         if (client->unnamed != NULL && client->unnamed->may_change_state)
             server->look = true;
@@ -361,8 +374,11 @@ static enum client_statement_answer statement_describe(struct client *client, st
         return CLIENT_STATEMENT_DROP;
     struct statement *statement =
         what == 'S' ? statement_names_find(client->statements, name) : NULL;
-    if (what == 'S' && name[0] == '\0')
+    if (what == 'S' && name[0] == '\0') {
+        if (statement_unnamed_is_in_doubt(server))
+            return CLIENT_STATEMENT_MORE;
         statement_ensure_unnamed(client, server, batch);
+    }
     if (statement == NULL) {
         statement_push(server, PIPELINE_DESCRIBE, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD;

@@ -357,6 +357,7 @@ void lease_abandon(struct server *server)
     struct client *client = server->client;
     check(client != NULL && client->server == server);
     bool broken_off = lease_is_broken_off(client, server);
+    server->half_sent = broken_off;
     if (client->pins != 0 || client->settings->mode == SETTINGS_SESSION || server->look)
         server->reset_needed = true;
     server->look = false;

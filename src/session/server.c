@@ -170,7 +170,8 @@ static void server_log_end(const struct server *server, const struct failure *fa
 
 static void server_say_goodbye(struct server *server)
 {
-    if (server->state == SERVER_LOGIN || !stream_is_open(&server->stream) ||
+    /* Behind half a message, a Terminate would be taken for the rest of it. */
+    if (server->state == SERVER_LOGIN || server->half_sent || !stream_is_open(&server->stream) ||
         stream_is_blocked(&server->stream))
         return;
     struct buffer message = {0};
@@ -191,6 +192,8 @@ static void server_end(struct server *server, struct failure *failure, const cha
     if (failure != NULL)
         failure_retain(failure);
     server_log_end(server, failure, reason);
+    if (client != NULL && client->passing > 0 && !client->discarding)
+        server->half_sent = true;
     if (failure == NULL)
         server_say_goodbye(server);
     server->client = NULL;

@@ -96,6 +96,8 @@ struct server {
     bool dying : 1;              /* has ended while the pool was about to grant or close it */
     bool fatal : 1;              /* the server said FATAL: `failure` has it */
     bool fatal_forwarded : 1;    /* the client has it too */
+    bool half_sent : 1;          /* it has the begin of a message whose rest will never come */
+    bool unnamed_synced : 1; /* a Sync went out behind the last Parse of the unnamed statement */
     struct stream stream;
     struct worker *worker;
     struct pool_server member;
@@ -112,6 +114,7 @@ struct server {
     struct statement_cache *prepared; /* owned */
     unsigned named_pending;           /* Parse messages of named statements without reply yet */
     unsigned closes_pending;          /* Close messages of the same */
+    unsigned unnamed_pending;         /* the client's Parse messages of the unnamed one */
     struct statement *unnamed;        /* owned reference: its unnamed statement if known, or NULL */
     struct question *question;        /* owned: rows of an ask; or NULL */
     struct failure *failure;          /* owned reference: the last error of an own message, or of

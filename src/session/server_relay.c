@@ -177,6 +177,7 @@ void server_relay_done(const struct pipeline_entry *entry, enum pipeline_end end
     struct server_undo *undo = entry->subject;
     server->named_pending -= note == SERVER_NOTE_NAMED;
     server->closes_pending -= note == SERVER_NOTE_CLOSE;
+    server->unnamed_pending -= note == SERVER_NOTE_UNNAMED && entry->kind == PIPELINE_PARSE;
     if (note == SERVER_NOTE_NONE || end == PIPELINE_DROPPED) {
         server_undo_free(undo);
         return;
