@@ -46,17 +46,6 @@ static void begin(struct console_request *request, struct worker *worker)
                           sizeof columns / sizeof columns[0]);
 }
 
-static const char *pins_text(unsigned pins)
-{
-    if ((pins & CLIENT_PIN_LISTEN) != 0)
-        return "LISTEN";
-    if ((pins & CLIENT_PIN_PREPARE) != 0)
-        return "PREPARE";
-    if ((pins & CLIENT_PIN_LOAD) != 0)
-        return "LOAD";
-    return "";
-}
-
 /* PgBouncer's word for a state: active is who is idle or leases, waiting is who waits. */
 static const char *state_text(const struct client *client)
 {
@@ -90,6 +79,8 @@ static void show_client(struct console_request *request, const struct worker *wo
         snprintf(link, sizeof link, "%u", client->server->backend_pid);
     const char *application =
         client->told != NULL ? parameters_find(client->told, "application_name") : NULL;
+    char pins[PIN_TEXT_SIZE];
+    pin_format(client->pins, pins);
     struct show_row row = {0};
     show_row_text(&row, "C");
     show_row_text(&row,
@@ -110,7 +101,7 @@ static void show_client(struct console_request *request, const struct worker *wo
     show_row_text(&row, "");
     show_row_text(&row, application != NULL ? application : "");
     show_row_number(&row, statement_names_count(client->statements));
-    show_row_text(&row, pins_text(client->pins));
+    show_row_text(&row, pins);
     show_row_number(&row, client->transactions);
     show_row_number(&row, worker->number);
     show_row_send(&row, console_request_reply(request));

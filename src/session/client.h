@@ -14,6 +14,7 @@
 #include "io/stream.h"
 #include "pg/pairs.h"
 #include "pool/pool.h"
+#include "state/pin.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,20 +43,12 @@ enum client_state {
     CLIENT_GONE,           /* closed; memory goes when nothing points at it */
 };
 
-/* Why a client keeps its server connection beyond its transaction. */
-enum client_pin {
-    CLIENT_PIN_LISTEN = 1,
-    CLIENT_PIN_PREPARE = 2,
-    CLIENT_PIN_LOAD = 4,
-    CLIENT_PIN_CURSOR = 8,
-};
-
 /* As small as can be: there are many, and most are idle. What only a login, a wait or a lease
  * needs is elsewhere. */
 struct client {
     uint32_t magic;
     uint8_t state;        /* enum client_state; client_set_state only */
-    uint8_t pins;         /* enum client_pin */
+    uint8_t pins;         /* reasons to keep its server connection: pin.h */
     bool skipping : 1;    /* an extended message was refused: all is skipped up to Sync */
     bool discarding : 1;  /* `passing` bytes are thrown away, not passed on */
     bool busy : 1;        /* its bytes are being worked on: do not start again from within */

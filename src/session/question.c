@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "pg/reader.h"
 #include "state/guc.h"
+#include "state/pin.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,34 @@ static void question_custom(struct buffer *sql, const char *name, size_t *count)
                                          " FROM (VALUES ("
                                        : "), (");
     question_literal(sql, name);
-    question_text(sql, "::text");
+    question_text(sql, "::pg_catalog.text");
+}
+
+/* Rows that are no settings: this, and the name of a pin. No setting's name has a colon. */
+#define QUESTION_PIN "pin:"
+
+/* What cannot be moved, as far as the server can say; one EXISTS each. */
+static void question_pins(struct buffer *sql)
+{
+    static const struct {
+        const char *pin;
+        const char *condition;
+    } pins[] = {
+        {"TEMPORARY", "SELECT FROM pg_catalog.pg_class WHERE relnamespace"
+                      " OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"},
+        {"ADVISORY", "SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=)"
+                     " 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"},
+        {"CURSOR", "SELECT FROM pg_catalog.pg_cursors WHERE is_holdable"},
+        {"PREPARE", "SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"},
+        {"LISTEN", "SELECT FROM pg_catalog.pg_listening_channels()"},
+    };
+    for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++) {
+        question_text(sql, " UNION ALL SELECT '" QUESTION_PIN);
+        question_text(sql, pins[i].pin);
+        question_text(sql, "', '' WHERE EXISTS (");
+        question_text(sql, pins[i].condition);
+        question_text(sql, ")");
+    }
 }
 
 void question_write(struct buffer *sql, const char *login_user, const struct pairs *custom,
@@ -39,11 +67,13 @@ void question_write(struct buffer *sql, const char *login_user, const struct pai
                        " WHERE source OPERATOR(pg_catalog.=) 'session'"
                        " AND NOT pg_catalog.starts_with(name, 'transaction_')"
                        " AND pg_catalog.strpos(name, '.') OPERATOR(pg_catalog.=) 0"
-                       " UNION ALL SELECT 'session_authorization', session_user::text"
+                       " UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text"
                        " WHERE session_user OPERATOR(pg_catalog.<>) ");
     question_literal(sql, login_user);
-    question_text(sql, "::name UNION ALL SELECT 'role', pg_catalog.current_setting('role')"
-                       " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'");
+    question_text(sql,
+                  "::pg_catalog.name UNION ALL SELECT 'role', pg_catalog.current_setting('role')"
+                  " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'");
+    question_pins(sql);
     size_t count = 0;
     for (size_t i = 0; custom != NULL && i < custom->count; i++)
         question_custom(sql, custom->items[i].name, &count);
@@ -82,6 +112,8 @@ void question_take_row(struct question *question, const uint8_t *body, size_t le
     char *value = question_column(&reader);
     if (columns != 2 || name == NULL || value == NULL || !reader_finished(&reader))
         question->malformed = true;
+    else if (strncmp(name, QUESTION_PIN, strlen(QUESTION_PIN)) == 0)
+        question->pins |= pin_of_name(name + strlen(QUESTION_PIN));
     else
         pairs_set(&question->gucs, name, value);
     free(name);

@@ -16,12 +16,14 @@ struct guc_set;
 /* The answer while its rows come in. */
 struct question {
     struct pairs gucs;
+    unsigned pins; /* pin.h: those of PIN_ASKABLE that hold */
     bool malformed;
 };
 
 /*
  * Appends the SQL: one statement with two text columns, name and value, a row for each setting that
- * the session has beyond its connection's defaults. Custom (dotted) names are not listed by the
+ * the session has beyond its connection's defaults, and one for each thing in it that cannot be
+ * moved to another connection. Custom (dotted) names are not listed by the
  * server: those of `custom` are asked for one by one. Every name is qualified; an ordinary role may
  * ask.
  */

@@ -214,7 +214,7 @@ static void relay_forget_statements(struct server *server)
     }
 }
 
-static void relay_pin(struct server *server, enum client_pin pin)
+static void relay_pin(struct server *server, enum pin pin)
 {
     if (server->client == NULL)
         server->reset_needed = true; /* its client has gone meanwhile */
@@ -230,6 +230,9 @@ static void relay_command_complete(struct server *server, const struct frame *fr
     case TAG_SET:
     case TAG_RESET:
     case TAG_DO_OR_CALL:
+    case TAG_PREPARE:
+    case TAG_LISTEN:
+    case TAG_DECLARE_CURSOR:
         server->look = true;
         break;
     case TAG_DISCARD_ALL:
@@ -241,20 +244,13 @@ static void relay_command_complete(struct server *server, const struct frame *fr
     case TAG_DEALLOCATE_ALL:
         relay_forget_statements(server);
         break;
-    case TAG_PREPARE:
-        relay_pin(server, CLIENT_PIN_PREPARE);
-        break;
-    case TAG_LISTEN:
-        relay_pin(server, CLIENT_PIN_LISTEN);
-        break;
     case TAG_LOAD:
-        relay_pin(server, CLIENT_PIN_LOAD);
+        relay_pin(server, PIN_LOAD);
         break;
     case TAG_OTHER:
     case TAG_DISCARD:
     case TAG_DEALLOCATE:
     case TAG_UNLISTEN:
-    case TAG_DECLARE_CURSOR:
     case TAG_CLOSE_CURSOR:
     case TAG_CREATE_TABLE:
     case TAG_CREATE_OTHER:
@@ -289,7 +285,7 @@ static bool relay_parameter_status(struct server *server, const struct frame *fr
     return told;
 }
 
-static void relay_ready(struct server *server, const struct frame *frame)
+static void relay_ready(struct server *server, const struct frame *frame, bool is_ours)
 {
     microseconds now = loop_now(server->worker->loop);
     server->transaction_status = frame->body[0];
@@ -303,6 +299,9 @@ static void relay_ready(struct server *server, const struct frame *frame)
     if (server->client != NULL && server->transaction_status != MESSAGE_IDLE &&
         server->client->settings->mode == SETTINGS_STATEMENT)
         server->statement_violated = true;
+    /* What pins may have ended with this command, whatever that was. */
+    if (server->client != NULL && !is_ours && (server->client->pins & PIN_ASKABLE) != 0)
+        server->look = true;
 }
 
 /* The client's name of what an error's words name by its name on servers; NULL: none is known. */
@@ -441,7 +440,7 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
     switch (frame->type) {
     case MESSAGE_READY_FOR_QUERY:
         if (frame->size == FRAME_HEADER_SIZE + 1)
-            relay_ready(server, frame);
+            relay_ready(server, frame, is_ours);
         else
             server->violated = frame->type;
         break;
@@ -575,6 +574,10 @@ static void relay_take_answer(struct server *server)
     if (server->client != NULL) {
         guc_release(&server->client->gucs);
         server->client->gucs = guc_merge(server->client->startup_gucs, answer);
+        server->client->pins =
+            (uint8_t)((server->client->pins & ~(unsigned)PIN_ASKABLE) | question->pins);
+    } else if (question->pins != 0) {
+        server->reset_needed = true; /* its client has gone and left it there */
     }
     guc_release(&answer);
     question_free(&question);
