@@ -163,6 +163,12 @@ static void describe(const struct frame *frame, char text[160])
     text[at] = '\0';
 }
 
+static bool is_error(const struct frame *frame, const char *sqlstate)
+{
+    return frame->type == MESSAGE_ERROR_RESPONSE &&
+           memmem(frame->body, frame->size - FRAME_HEADER_SIZE, sqlstate, 5) != NULL;
+}
+
 /* The next message that its own session says; settings are compared by what they are. */
 static void expect(struct sim_client *client, const struct frame *got)
 {
@@ -171,6 +177,11 @@ static void expect(struct sim_client *client, const struct frame *got)
     char got_text[160], want_text[160];
     sim_require(frame_from_server(buffer_bytes(out), buffer_length(out), &want) == FRAME_WHOLE,
                 "half a message of the model");
+    /* A statement whose Parse failed behind an earlier Sync goes by pgsluice's name of it. */
+    if (is_error(got, "26000") && is_error(&want, "26000")) {
+        buffer_consume(out, want.size);
+        return;
+    }
     if (want.size != got->size ||
         memcmp(buffer_bytes(out), got->body - FRAME_HEADER_SIZE, got->size) != 0) {
         describe(got, got_text);
@@ -388,6 +399,7 @@ static void next_unit(struct sim_client *client)
         return;
     }
     say(client, &messages);
+    own_skip_silent(client);
     if (world.rules.thinking > 0 && sim_chance(300))
         client->rests_until =
             clock_monotonic() + (microseconds)sim_choose(world.rules.thinking * 1000);

@@ -137,3 +137,44 @@ bool sim_invariant_at_rest(void)
     registry_visit(service->registry, check_rest, &rest);
     return rest;
 }
+
+static void explain_stream(const char *what, unsigned number, const struct stream *stream)
+{
+    sim_trace("%s %u: %s%s, %zu bytes kept", what, number,
+              stream_is_open(stream) ? "open" : "closed", stream->paused ? ", paused" : "",
+              stream_kept_size(stream));
+}
+
+static void explain_clients(struct worker_clients *list)
+{
+    struct client *client;
+    TAILQ_FOREACH (client, list, link) {
+        unsigned pid = client_pid(client);
+        sim_trace("session's client %u: %s, waiter %d%s%s%s, %zu bytes of input, server %u", pid,
+                  client_state_name((enum client_state)client->state), (int)client->waiter.state,
+                  client->in_line ? ", in line" : "", client->held ? ", held" : "",
+                  client->busy ? ", busy" : "",
+                  client->input != NULL ? buffer_length(client->input) : 0,
+                  client->server != NULL ? client->server->backend_pid : 0);
+        explain_stream("session's client", pid, &client->stream);
+    }
+}
+
+void sim_invariant_explain(void)
+{
+    for (unsigned i = 0; i < service->worker_count; i++) {
+        struct worker *worker = service->workers[i];
+        explain_clients(&worker->clients);
+        explain_clients(&worker->logins);
+        struct server *server;
+        TAILQ_FOREACH (server, &worker->servers, link) {
+            unsigned pid = server->backend_pid;
+            sim_trace("session's server %u: %s, pool's state %d, %u owed, status %c%s%s", pid,
+                      server_state_name((enum server_state)server->state),
+                      (int)server->member.state, server->pipeline.count, server->transaction_status,
+                      server->cancel != NULL ? ", cancels" : "",
+                      server->question != NULL ? ", asks" : "");
+            explain_stream("session's server", pid, &server->stream);
+        }
+    }
+}

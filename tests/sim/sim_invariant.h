@@ -15,4 +15,7 @@ void sim_invariant_check(void);
 /* Nobody leases, waits, connects or closes. */
 bool sim_invariant_at_rest(void);
 
+/* Puts the state of every connection into the trace. */
+void sim_invariant_explain(void);
+
 #endif

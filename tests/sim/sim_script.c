@@ -208,10 +208,14 @@ static void copy_in(struct sim_script *script, struct buffer *out)
         copy_bytes(out);
         return;
     }
-    extended_text(script, out, "COPY IN");
+    /* A name of its own, so that no other Bind begins a COPY that nobody ends. */
+    parse(out, "copy", "COPY IN");
+    run_prepared(script, out, "copy");
     if (script->early_sync)
         request_sync(out);
     copy_bytes(out);
+    sync(script, out);
+    request_close(out, 'S', "copy");
     sync(script, out);
 }
 

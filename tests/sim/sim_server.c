@@ -304,9 +304,11 @@ static void be_cancelled(struct sim_backend *backend)
     backend->wake_at = 0;
     sim_trace("server %u: cancels %.60s", backend->pid, next != NULL ? next->text : "a message");
     if (next != NULL && next->kind != SIM_EMPTY) {
-        sim_require(next->token[0] != '\0', "server %u: a cancel has hit pgsluice's own %.60s",
-                    backend->pid, next->text);
-        server.cancelled[sim_token_client(next->token)]++;
+        /* A ROLLBACK that cleans goes out together with the cancel, and is said again. */
+        sim_require(next->token[0] != '\0' || backend->end->ended || next->kind == SIM_ROLLBACK,
+                    "server %u: a cancel has hit pgsluice's own %.60s", backend->pid, next->text);
+        if (next->token[0] != '\0')
+            server.cancelled[sim_token_client(next->token)]++;
     }
     sim_session_error(&backend->session, "57014", "canceling statement due to user request");
 }

@@ -410,6 +410,7 @@ static void run_until(bool (*done)(void), const char *what)
     while (!done()) {
         if (world.now > limit) {
             sim_clients_explain();
+            sim_invariant_explain();
             sim_fail("%s: it has not come to that in %d s", what, (int)(REST_LIMIT / CLOCK_SECOND));
         }
         step();
