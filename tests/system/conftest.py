@@ -56,9 +56,13 @@ def pgsluice(cluster, tmp_path):
 
 @pytest.fixture
 def threads():
-    """An executor for clients that run at the same time."""
-    with concurrent.futures.ThreadPoolExecutor(max_workers=64) as executor:
-        yield executor
+    """
+    An executor for clients that run at the same time. Name it after `pgsluice` in a test: threads
+    that a failed test leaves waiting come to their end when the daemon does.
+    """
+    executor = concurrent.futures.ThreadPoolExecutor(max_workers=64)
+    yield executor
+    executor.shutdown(wait=False, cancel_futures=True)
 
 
 class Target:
