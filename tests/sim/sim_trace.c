@@ -30,7 +30,8 @@ void sim_trace_start(uint64_t seed)
     line_count = 0;
 }
 
-static void write_event(char line[LINE_SIZE], const char *format, va_list arguments)
+static void __attribute__((format(printf, 2, 0)))
+write_event(char line[LINE_SIZE], const char *format, va_list arguments)
 {
     int length = snprintf(line, LINE_SIZE, "%12.6f ", (double)clock_monotonic() / 1e6);
     vsnprintf(line + length, LINE_SIZE - (size_t)length, format, arguments);

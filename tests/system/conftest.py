@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import itertools
+import threading
 
 import pytest
 
@@ -54,15 +55,27 @@ def pgsluice(cluster, tmp_path):
         raise problems[0]
 
 
+class Threads(concurrent.futures.Executor):
+    """An executor whose threads end with the process: one that waits for ever holds up nothing."""
+
+    def submit(self, function, /, *arguments, **keywords):
+        future = concurrent.futures.Future()
+
+        def run():
+            try:
+                future.set_result(function(*arguments, **keywords))
+            except BaseException as problem:
+                future.set_exception(problem)
+
+        future.set_running_or_notify_cancel()
+        threading.Thread(target=run, daemon=True).start()
+        return future
+
+
 @pytest.fixture
 def threads():
-    """
-    An executor for clients that run at the same time. Name it after `pgsluice` in a test: threads
-    that a failed test leaves waiting come to their end when the daemon does.
-    """
-    executor = concurrent.futures.ThreadPoolExecutor(max_workers=64)
-    yield executor
-    executor.shutdown(wait=False, cancel_futures=True)
+    """Runs clients at the same time."""
+    return Threads()
 
 
 class Target:
