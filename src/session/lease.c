@@ -275,7 +275,7 @@ static void lease_return(struct server *server)
     server->idle_in_transaction_at = 0;
     server->member.session_state = server->gucs;
     server->clean_cancelled = false;
-    server->retire |= server->violated != 0;
+    server->retire |= server->violated != 0 || server->fatal;
     failure_release(&server->failure);
     server_set_state(server, SERVER_IDLE);
     if (server->retire)

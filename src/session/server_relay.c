@@ -402,8 +402,11 @@ static bool relay_error(struct server *server, struct batch *batch, const struct
         server->own_query_failed = true;
     if (fatal) {
         server->fatal = true;
+        /* A client that has all its answers goes on with another server connection. */
         server->fatal_forwarded = server->state == SERVER_LEASED && server->client != NULL &&
-                                  server->client->state == CLIENT_ACTIVE;
+                                  server->client->state == CLIENT_ACTIVE &&
+                                  (head != NULL || server->pipeline.unsynced ||
+                                   server->transaction_status != MESSAGE_IDLE);
         return server->fatal_forwarded;
     }
     if (verdict != PIPELINE_FORWARD || server->client == NULL)
