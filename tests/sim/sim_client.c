@@ -225,9 +225,13 @@ static void take_reply(struct sim_client *client, const struct frame *frame)
     drop_parameters(client);
     bool may_surprise = failure != NULL && buffer_length(&client->own.out) == 0;
     bool surprise = may_surprise && is_surprise(client, failure);
+    /* pgsluice's own has a detail: the server has seen nothing of the message. */
+    bool by_server = surprise && failure->detail == NULL && strcmp(failure->sqlstate, "57014") == 0;
     failure_release(&failure);
     while (buffer_length(&client->own.out) == 0) {
         if (surprise && sim_session_may_fail(&client->own)) {
+            if (by_server)
+                sim_session_cancel(&client->own);
             sim_session_error(&client->own, NULL, NULL);
             own_skip_silent(client);
             return;

@@ -310,6 +310,7 @@ static void be_cancelled(struct sim_backend *backend)
         if (next->token[0] != '\0')
             server.cancelled[sim_token_client(next->token)]++;
     }
+    sim_session_cancel(&backend->session);
     sim_session_error(&backend->session, "57014", "canceling statement due to user request");
 }
 

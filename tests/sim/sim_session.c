@@ -118,6 +118,24 @@ bool sim_session_may_fail(const struct sim_session *session)
            (session->busy && session->type != MESSAGE_SYNC && session->type != MESSAGE_FLUSH);
 }
 
+static void remove_pair(struct pairs *pairs, const char *name)
+{
+    struct pairs kept = {0};
+    for (size_t i = 0; i < pairs->count; i++) {
+        if (strcmp(pairs->items[i].name, name) != 0)
+            pairs_add(&kept, pairs->items[i].name, pairs->items[i].value);
+    }
+    pairs_clear(pairs);
+    *pairs = kept;
+}
+
+void sim_session_cancel(struct sim_session *session)
+{
+    /* A Parse of the unnamed statement has dropped the old one before anything can go wrong. */
+    if (session->busy && session->type == MESSAGE_PARSE && buffer_bytes(&session->body)[0] == '\0')
+        remove_pair(&session->statements, "");
+}
+
 void sim_session_error(struct sim_session *session, const char *sqlstate, const char *message)
 {
     if (sqlstate != NULL)
@@ -353,17 +371,6 @@ static bool aborted(struct sim_session *session, const char *text)
         return false;
     sim_session_error(session, "25P02", "current transaction is aborted");
     return true;
-}
-
-static void remove_pair(struct pairs *pairs, const char *name)
-{
-    struct pairs kept = {0};
-    for (size_t i = 0; i < pairs->count; i++) {
-        if (strcmp(pairs->items[i].name, name) != 0)
-            pairs_add(&kept, pairs->items[i].name, pairs->items[i].value);
-    }
-    pairs_clear(pairs);
-    *pairs = kept;
 }
 
 static void __attribute__((format(printf, 3, 4)))

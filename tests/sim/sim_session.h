@@ -69,6 +69,8 @@ void sim_session_run(struct sim_session *session);
 const struct sim_statement *sim_session_next(const struct sim_session *session);
 /* Instead of the next step, or in a COPY IN: an error; without a sqlstate it is not written. */
 void sim_session_error(struct sim_session *session, const char *sqlstate, const char *message);
+/* Ahead of an error that the server itself made: the message had begun to be worked on. */
+void sim_session_cancel(struct sim_session *session);
 /* The message or COPY that an error would end is there. */
 bool sim_session_may_fail(const struct sim_session *session);
 

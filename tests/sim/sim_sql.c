@@ -187,6 +187,6 @@ bool sim_sql_asks_for(const struct sim_statement *statement, const char *name)
 {
     char literal[SIM_VALUE_SIZE + 16] = "E'";
     strcat(literal, name);
-    strcat(literal, "'::text");
+    strcat(literal, "'::");
     return memmem(statement->text, statement->length, literal, strlen(literal)) != NULL;
 }
