@@ -20,6 +20,7 @@ struct console_request {
     uint32_t secret;
     const struct console_command *command;
     unsigned next_worker;
+    void *state; /* the command's */
     char *error; /* owned, or NULL */
     struct buffer reply;
 };
@@ -39,6 +40,11 @@ void console_use_actions(const struct console_actions *actions)
 struct buffer *console_request_reply(struct console_request *request)
 {
     return &request->reply;
+}
+
+void **console_request_state(struct console_request *request)
+{
+    return &request->state;
 }
 
 const struct console_actions *console_request_actions(const struct console_request *request)
@@ -71,6 +77,8 @@ static bool console_is(const char *sql, const char *words)
 static void console_answer(struct worker *worker, void *context)
 {
     struct console_request *request = context;
+    if (request->command->end != NULL)
+        request->command->end(request, worker);
     if (request->error != NULL) {
         buffer_clear(&request->reply);
         reply_error(&request->reply, "ERROR", SQLSTATE_INVALID_PARAMETER_VALUE, request->error,

@@ -35,6 +35,9 @@ struct console_command {
     void (*begin)(struct console_request *request, struct worker *worker);
     /* Runs on each worker in turn: adds its rows. NULL: `begin` was all. */
     void (*visit)(struct console_request *request, struct worker *worker);
+    /* Runs on the client's worker after all visits, and always: adds what is left to add, frees the
+     * request's state. NULL: nothing. */
+    void (*end)(struct console_request *request, struct worker *worker);
     const char *tag; /* of CommandComplete */
     /* The command ends later by console_request_finish. */
     bool is_deferred;
@@ -50,6 +53,8 @@ extern const struct console_command console_shutdown;
 
 /* For commands: the reply so far. */
 struct buffer *console_request_reply(struct console_request *request);
+/* What a command gathers while it visits; NULL at first. */
+void **console_request_state(struct console_request *request);
 const struct console_actions *console_request_actions(const struct console_request *request);
 /* Any thread: a deferred command's end; error (may be NULL) is told as an ERROR. */
 void console_request_finish(struct console_request *request, const char *error);

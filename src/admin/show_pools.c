@@ -1,12 +1,16 @@
 #include "admin/console.h"
 #include "admin/show_row.h"
+#include "base/memory.h"
 #include "io/loop.h"
 #include "pg/reply.h"
 #include "pool/registry.h"
+#include "session/client.h"
 #include "session/worker.h"
 
-/* PgBouncer's columns first, in its order, then our own. Clients are counted by the workers'
- * visits: see show_pools_clients in the rows' last columns. */
+#include <stdlib.h>
+#include <uthash.h>
+
+/* PgBouncer's columns first, in its order, then our own. */
 static const struct reply_column columns[] = {
     {"database", REPLY_TEXT},   {"user", REPLY_TEXT},       {"cl_active", REPLY_INT8},
     {"cl_waiting", REPLY_INT8}, {"sv_active", REPLY_INT8},  {"sv_idle", REPLY_INT8},
@@ -30,10 +34,25 @@ static const char *mode_name(enum settings_mode mode)
     return "?";
 }
 
+/* As PgBouncer counts: clients that are idle, or have a server connection. */
+struct show_pools_clients {
+    const struct pool *pool; /* the key */
+    uint64_t active;
+    UT_hash_handle hh;
+};
+
 struct show_pools {
     struct buffer *reply;
+    struct show_pools_clients *clients;
     microseconds now;
 };
+
+static uint64_t count_of(const struct show_pools_clients *clients, const struct pool *pool)
+{
+    const struct show_pools_clients *found;
+    HASH_FIND_PTR(clients, &pool, found);
+    return found != NULL ? found->active : 0;
+}
 
 static void show_pool(struct pool *pool, void *context)
 {
@@ -43,7 +62,7 @@ static void show_pool(struct pool *pool, void *context)
     struct show_row row = {0};
     show_row_text(&row, settings->database);
     show_row_text(&row, settings->user);
-    show_row_number(&row, counts.leased);
+    show_row_number(&row, count_of(show->clients, pool));
     show_row_number(&row, counts.waiting);
     show_row_number(&row, counts.leased + counts.granted);
     show_row_number(&row, counts.idle);
@@ -66,11 +85,41 @@ static void show_pool(struct pool *pool, void *context)
 
 static void begin(struct console_request *request, struct worker *worker)
 {
+    (void)worker;
+    reply_row_description(console_request_reply(request), columns,
+                          sizeof columns / sizeof columns[0]);
+}
+
+static void visit(struct console_request *request, struct worker *worker)
+{
+    struct show_pools_clients *counts = *console_request_state(request), *found;
+    const struct client *client;
+    TAILQ_FOREACH (client, &worker->clients, link) {
+        if (client->pool == NULL || (client->state == CLIENT_WAITING && client->server == NULL))
+            continue;
+        HASH_FIND_PTR(counts, &client->pool, found);
+        if (found == NULL) {
+            found = memory_new(struct show_pools_clients);
+            found->pool = client->pool;
+            HASH_ADD_PTR(counts, pool, found);
+        }
+        found->active++;
+    }
+    *console_request_state(request) = counts;
+}
+
+static void end(struct console_request *request, struct worker *worker)
+{
     struct show_pools show = {.reply = console_request_reply(request),
+                              .clients = *console_request_state(request),
                               .now = loop_now(worker->loop)};
-    reply_row_description(show.reply, columns, sizeof columns / sizeof columns[0]);
+    struct show_pools_clients *item, *next;
     registry_visit(worker->service->registry, show_pool, &show);
+    HASH_ITER (hh, show.clients, item, next) {
+        HASH_DEL(show.clients, item);
+        free(item);
+    }
 }
 
 const struct console_command console_show_pools = {
-    .words = "SHOW POOLS", .begin = begin, .tag = "SHOW"};
+    .words = "SHOW POOLS", .begin = begin, .visit = visit, .end = end, .tag = "SHOW"};
