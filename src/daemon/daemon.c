@@ -201,6 +201,8 @@ static void daemon_use_config(struct daemon *daemon, struct config *config)
     config_release(&daemon->config);
     daemon->config = config;
     key_cache_clear();
+    if (daemon->listen != NULL)
+        listen_take_config(daemon->listen, config);
     struct daemon_reconfigure reconfigure = {.config = config, .now = clock_monotonic()};
     registry_visit(daemon->service.registry, daemon_reconfigure_pool, &reconfigure);
     daemon_make_named_pools(daemon);

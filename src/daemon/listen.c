@@ -131,16 +131,21 @@ static bool listen_open_place(struct listen *listen, struct loop *loop,
            listen_open_address(listen, loop, options, &address);
 }
 
-struct listen *listen_open(const struct config *config, struct loop *loop, struct service *service)
+static struct stream_options listen_options(const struct config *config)
 {
-    struct listen *listen = memory_new(struct listen);
-    struct stream_options options = {
+    return (struct stream_options){
         .keepalive = config->tcp_keepalive,
         .keepalive_idle = config->tcp_keepalive_idle,
         .keepalive_interval = config->tcp_keepalive_interval,
         .keepalive_count = config->tcp_keepalive_count,
         .user_timeout = config->tcp_user_timeout,
     };
+}
+
+struct listen *listen_open(const struct config *config, struct loop *loop, struct service *service)
+{
+    struct listen *listen = memory_new(struct listen);
+    struct stream_options options = listen_options(config);
     listen->service = service;
     for (size_t i = 0; i < config->listen_count; i++) {
         if (!listen_open_place(listen, loop, &options, &config->listen[i])) {
@@ -149,6 +154,13 @@ struct listen *listen_open(const struct config *config, struct loop *loop, struc
         }
     }
     return listen;
+}
+
+void listen_take_config(struct listen *listen, const struct config *config)
+{
+    struct stream_options options = listen_options(config);
+    for (size_t i = 0; i < listen->count; i++)
+        listener_set_options(listen->listeners[i], &options);
 }
 
 void listen_close(struct listen **listen)

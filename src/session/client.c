@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "io/loop.h"
 #include "pg/failure.h"
+#include "pg/message.h"
 #include "pg/reply.h"
 #include "pg/sqlstate.h"
 #include "session/cancel.h"
@@ -104,6 +105,15 @@ void client_set_state(struct client *client, enum client_state state)
     }
 }
 
+bool client_is_idle(const struct client *client)
+{
+    if (client->state != CLIENT_ACTIVE)
+        return client->state == CLIENT_IDLE;
+    const struct server *server = client->server;
+    return server->state == SERVER_LEASED && pipeline_is_empty(&server->pipeline) &&
+           server->transaction_status == MESSAGE_IDLE && client->passing == 0;
+}
+
 void client_accept(struct worker *worker, int descriptor)
 {
     struct client *client = memory_new(struct client);
@@ -116,15 +126,6 @@ void client_accept(struct worker *worker, int descriptor)
     check(RAND_bytes((unsigned char *)&client->secret, sizeof client->secret) == 1);
     client->startup_gucs = guc_empty();
     client->gucs = guc_empty();
-    const struct config *config = worker->config;
-    struct stream_options options = {
-        .keepalive = config->tcp_keepalive,
-        .keepalive_idle = config->tcp_keepalive_idle,
-        .keepalive_interval = config->tcp_keepalive_interval,
-        .keepalive_count = config->tcp_keepalive_count,
-        .user_timeout = config->tcp_user_timeout,
-    };
-    stream_set_options(descriptor, &options);
     TAILQ_INSERT_TAIL(&worker->logins, client, link);
     stream_open(&client->stream, worker->loop, descriptor, &client_handler);
     if (worker->draining)

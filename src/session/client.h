@@ -52,7 +52,7 @@ struct client {
     bool skipping : 1;    /* an extended message was refused: all is skipped up to Sync */
     bool discarding : 1;  /* `passing` bytes are thrown away, not passed on */
     bool busy : 1;        /* its bytes are being worked on: do not start again from within */
-    bool resume_soon : 1; /* something came while busy */
+    bool resume_soon : 1; /* something came while busy; of the console: its input is worked off */
     bool in_line : 1;     /* `waiter` is the pool's */
     bool held : 1;        /* GONE, but a grant or refusal is still on its way to it */
     bool counted : 1;     /* in service->client_count */
@@ -102,6 +102,8 @@ const char *client_state_name(enum client_state state);
 uint32_t client_pid(const struct client *client);
 
 void client_set_state(struct client *client, enum client_state state);
+/* Has asked for nothing and is in no transaction, though it may keep its server connection. */
+bool client_is_idle(const struct client *client);
 
 /*
  * The one way out. The reason goes to the log (at debug level unless the configuration logs

@@ -342,7 +342,9 @@ void lease_settle(struct server *server)
         lease_ask(client, server);
         return;
     }
-    if (!lease_is_kept(client))
+    if (lease_is_kept(client))
+        client->request_at = loop_now(client->worker->loop); /* it is idle from here on */
+    else
         lease_end(client, server);
 }
 

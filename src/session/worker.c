@@ -257,7 +257,7 @@ static void worker_sweep_idle_clients(struct worker *worker, microseconds now)
     struct client *client = TAILQ_FIRST(&worker->clients);
     while (client != NULL) {
         struct client *next = TAILQ_NEXT(client, link);
-        if (client->state == CLIENT_IDLE && now - client->request_at >= limit)
+        if (client_is_idle(client) && now - client->request_at >= limit)
             client_fatal(client, "57P05", "terminating connection due to idle-session timeout",
                          NULL, NULL);
         if (next != NULL && next->state >= CLIENT_CLOSING)
