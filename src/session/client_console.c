@@ -60,26 +60,38 @@ static void console_message(struct client *client, const struct frame *frame)
     client->worker->service->upward->console_query(client, (const char *)frame->body);
 }
 
+/* The next message; false where there is none. */
+static bool console_take(struct client *client)
+{
+    struct frame frame;
+    enum frame_result result =
+        frame_from_client(buffer_bytes(client->input), buffer_length(client->input), &frame);
+    if (result == FRAME_NOTHING || (result == FRAME_PART && frame.size <= CONSOLE_MAX_QUERY))
+        return false;
+    if (result != FRAME_WHOLE) {
+        client_fatal(client, SQLSTATE_PROTOCOL_VIOLATION, "invalid message", NULL, NULL);
+        return false;
+    }
+    /* It may close the client, and its input: its bytes are copied first. */
+    struct buffer message = {0};
+    buffer_append(&message, buffer_bytes(client->input), frame.size);
+    frame.body = buffer_bytes(&message) + FRAME_HEADER_SIZE;
+    buffer_consume(client->input, frame.size);
+    console_message(client, &frame);
+    buffer_release(&message);
+    return true;
+}
+
+/* A query that is answered at once calls this from within: the loop that runs goes on. */
 void client_console_resume(struct client *client)
 {
-    while (client->state == CLIENT_CONSOLE && !client->busy && client->input != NULL) {
-        struct frame frame;
-        enum frame_result result =
-            frame_from_client(buffer_bytes(client->input), buffer_length(client->input), &frame);
-        if (result == FRAME_NOTHING || (result == FRAME_PART && frame.size <= CONSOLE_MAX_QUERY))
-            return;
-        if (result != FRAME_WHOLE) {
-            client_fatal(client, SQLSTATE_PROTOCOL_VIOLATION, "invalid message", NULL, NULL);
-            return;
-        }
-        /* The query may be answered at once and resume from within: its bytes are copied first. */
-        struct buffer message = {0};
-        buffer_append(&message, buffer_bytes(client->input), frame.size);
-        frame.body = buffer_bytes(&message) + FRAME_HEADER_SIZE;
-        buffer_consume(client->input, frame.size);
-        console_message(client, &frame);
-        buffer_release(&message);
-    }
+    if (client->resume_soon)
+        return;
+    client->resume_soon = true;
+    while (client->state == CLIENT_CONSOLE && !client->busy && client->input != NULL &&
+           console_take(client))
+        continue;
+    client->resume_soon = false;
 }
 
 void client_console_readable(struct client *client)
