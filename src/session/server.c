@@ -348,6 +348,11 @@ static void server_sweep_transaction(struct server *server, microseconds now)
                      "terminating connection due to transaction timeout", NULL, NULL);
         return;
     }
+    /* A sequence that waits for more of it is answered by no ReadyForQuery that would begin this.
+     */
+    if (server->idle_in_transaction_at == 0 && server->pipeline.count == 0 &&
+        server->pipeline.unsynced)
+        server->idle_in_transaction_at = now;
     if (settings->idle_transaction_timeout != CLOCK_OFF && server->idle_in_transaction_at != 0 &&
         now - server->idle_in_transaction_at >= settings->idle_transaction_timeout)
         client_fatal(client, SQLSTATE_IDLE_IN_TRANSACTION_TIMEOUT,
