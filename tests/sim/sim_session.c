@@ -112,10 +112,15 @@ static void finish_query(struct sim_session *session)
     ready(session);
 }
 
+static bool is_quiet_message(uint8_t type)
+{
+    return type == MESSAGE_SYNC || type == MESSAGE_FLUSH || type == MESSAGE_COPY_DATA ||
+           type == MESSAGE_COPY_DONE || type == MESSAGE_COPY_FAIL;
+}
+
 bool sim_session_may_fail(const struct sim_session *session)
 {
-    return session->copying ||
-           (session->busy && session->type != MESSAGE_SYNC && session->type != MESSAGE_FLUSH);
+    return session->copying || (session->busy && !is_quiet_message(session->type));
 }
 
 static void remove_pair(struct pairs *pairs, const char *name)
