@@ -122,8 +122,9 @@ static bool statement_unnamed_is_in_doubt(const struct server *server)
 static void statement_ensure_unnamed(struct client *client, struct server *server,
                                      struct batch *batch)
 {
-    if (server->unnamed == client->unnamed)
+    if (server->unnamed == client->unnamed && (client->unnamed != NULL || !server->unnamed_unknown))
         return;
+    server->unnamed_unknown = false;
     statement_release(&server->unnamed);
     if (client->unnamed != NULL) {
         statement_prepare(server, batch, client->unnamed, "", false);
@@ -232,7 +233,7 @@ static bool statement_name_is_in_doubt(const struct client *client, const char *
     const struct server *server = client->server;
     if (server->pipeline.ready_owed == 0)
         return false;
-    return server->closes_pending > 0 ||
+    return server->forgetting || server->closes_pending > 0 ||
            (server->named_pending > 0 && statement_names_find(client->statements, name) != NULL);
 }
 
@@ -463,6 +464,14 @@ static bool statement_deallocated_name(const char *sql, size_t length, struct bu
     return token.kind == LEXER_TOKEN_END;
 }
 
+/* DEALLOCATE ALL, DISCARD and the like: until the answer has come, no name's meaning is known. */
+static bool statement_forgets(const char *sql, size_t length)
+{
+    struct lexer_token_source source = {sql, sql + length};
+    struct lexer_token token = lexer_token_next(&source);
+    return lexer_token_is_word(&token, "deallocate") || lexer_token_is_word(&token, "discard");
+}
+
 /* The name is forgotten; the server is made to answer as it would by a statement that was prepared
  * for this, which is neither the client's nor anybody else's. */
 static void statement_deallocate(struct client *client, struct batch *batch, const char *name,
@@ -497,6 +506,8 @@ enum client_statement_answer client_statement_query(struct client *client, struc
             answer = CLIENT_STATEMENT_TAKEN;
         }
     }
+    if (answer == CLIENT_STATEMENT_FORWARD && statement_forgets(sql, length))
+        client->server->forgetting = true;
     buffer_release(&name);
     return answer;
 }

@@ -96,6 +96,8 @@ struct server {
     bool dying : 1;              /* has ended while the pool was about to grant or close it */
     bool fatal : 1;              /* the server said FATAL: `failure` has it */
     bool fatal_forwarded : 1;    /* the client has it too */
+    bool unnamed_unknown : 1;    /* `unnamed` is NULL, but it may have one all the same */
+    bool forgetting : 1;         /* a client's DEALLOCATE or DISCARD has yet to be answered */
     bool half_sent : 1;          /* it has the begin of a message whose rest will never come */
     bool unnamed_synced : 1; /* a Sync went out behind the last Parse of the unnamed statement */
     struct stream stream;

@@ -126,6 +126,7 @@ static void relay_undo(struct server *server, enum server_note note, struct serv
     switch (note) {
     case SERVER_NOTE_UNNAMED:
         relay_unnamed_done(server, undo, end);
+        server->unnamed_unknown = true;
         break;
     case SERVER_NOTE_NAMED:
         relay_forget_name(server, undo);
@@ -137,8 +138,10 @@ static void relay_undo(struct server *server, enum server_note note, struct serv
             relay_forget_prepared(server, undo->statement);
         else
             statement_release(&server->unnamed);
+        server->unnamed_unknown |= !undo->cached;
         break;
     case SERVER_NOTE_EVICT:
+        server->unnamed_unknown |= undo == NULL; /* it may have been a Close of that */
         if (undo != NULL && !statement_cache_use(server->prepared, undo->statement))
             statement_cache_add(&server->prepared, undo->statement);
         break;
@@ -293,6 +296,7 @@ static void relay_ready(struct server *server, const struct frame *frame, bool i
     server->member.verified_at = now;
     server->timed_out = false;
     bool idle = server->pipeline.count == 0;
+    server->forgetting &= !idle;
     if (idle && server->transaction_status == MESSAGE_IDLE)
         server->transaction_at = 0;
     server->idle_in_transaction_at = idle && server->transaction_status != MESSAGE_IDLE ? now : 0;
