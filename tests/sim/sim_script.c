@@ -35,7 +35,8 @@ static void token(struct sim_script *script, char text[SIM_TOKEN_SIZE])
 static void body(struct sim_script *script, char text[TEXT_SIZE])
 {
     const char *name = sim_gucs[sim_choose(SIM_GUC_COUNT)].name;
-    const char *value = values[sim_choose(4)];
+    /* One who came with a value of a custom setting gets that again where it sets it to "". */
+    const char *value = values[sim_choose(script->may_reset ? 4 : 3)];
     unsigned choice = sim_choose(100);
     if (choice < 30)
         strcpy(text, "SELECT");
