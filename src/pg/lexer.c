@@ -21,13 +21,17 @@ enum step {
     STEP_OPEN,         /* after set_config */
     STEP_ARGUMENT,     /* in the parentheses, before the name */
     STEP_ARGUMENT_END, /* after a string constant there */
+    STEP_REST,         /* the name could not be told: what follows it, up to the closing one */
 };
 
 struct finder {
     enum step step;
-    bool scope;     /* the part before STEP_DOT was SESSION or LOCAL */
-    bool missed;    /* a name could not be told */
-    unsigned depth; /* of dollar quotes */
+    bool scope;           /* the part before STEP_DOT was SESSION or LOCAL */
+    bool missed;          /* a name could not be told */
+    unsigned depth;       /* of dollar quotes */
+    unsigned parentheses; /* of a call of set_config, open */
+    unsigned tokens;      /* of its present argument, in STEP_REST */
+    bool is_true;         /* the last of them was the word `true` */
     struct buffer name;
     lexer_name_callback *callback;
     void *context;
@@ -96,15 +100,47 @@ static bool take_dot(struct finder *finder, const struct lexer_token *token)
     return false;
 }
 
+/* After a name that could not be told. A setting that is_local says to be the transaction's own
+ * does not matter: then the last argument is `true` and nothing else. */
+static void take_rest(struct finder *finder, const struct lexer_token *token)
+{
+    if (token->kind == LEXER_TOKEN_END || lexer_token_is_symbol(token, ';')) {
+        miss(finder);
+        return;
+    }
+    if (lexer_token_is_symbol(token, ')') && --finder->parentheses == 0) {
+        if (finder->tokens != 1 || !finder->is_true)
+            finder->missed = true;
+        finder->step = STEP_ANY;
+        return;
+    }
+    if (lexer_token_is_symbol(token, '('))
+        finder->parentheses++;
+    if (lexer_token_is_word(token, "set_config") || token->kind == LEXER_TOKEN_QUOTED)
+        finder->missed = true; /* perhaps a call within this one, whose name is not looked for */
+    bool separates = lexer_token_is_symbol(token, ',') && finder->parentheses == 1;
+    finder->tokens = separates ? 0 : finder->tokens + 1;
+    finder->is_true = lexer_token_is_word(token, "true");
+}
+
+static void begin_rest(struct finder *finder, const struct lexer_token *token)
+{
+    buffer_clear(&finder->name);
+    finder->step = STEP_REST;
+    finder->tokens = 0;
+    take_rest(finder, token);
+}
+
 static void take_argument(struct finder *finder, const struct lexer_token *token)
 {
     if (token->kind == LEXER_TOKEN_STRING || token->kind == LEXER_TOKEN_DOLLAR) {
         finder->step = STEP_ARGUMENT_END;
         if (!lexer_token_append_value(token, &finder->name))
-            miss(finder);
+            begin_rest(finder, token);
     } else if (token->kind == LEXER_TOKEN_END || lexer_token_is_symbol(token, ',') ||
-               lexer_token_is_symbol(token, ')') || lexer_token_is_symbol(token, ';')) {
-        miss(finder);
+               lexer_token_is_symbol(token, '(') || lexer_token_is_symbol(token, ')') ||
+               lexer_token_is_symbol(token, ';')) {
+        begin_rest(finder, token);
     }
     /* Else perhaps a type's name, or "setting_name =>", before the constant. */
 }
@@ -116,7 +152,7 @@ static void take_argument_end(struct finder *finder, const struct lexer_token *t
         report_if_dotted(finder);
         finder->step = STEP_ANY;
     } else {
-        miss(finder);
+        begin_rest(finder, token);
     }
 }
 
@@ -137,6 +173,7 @@ static bool feed(struct finder *finder, const struct lexer_token *token)
     case STEP_OPEN:
         if (lexer_token_is_symbol(token, '(')) {
             finder->step = STEP_ARGUMENT;
+            finder->parentheses = 1;
             return true;
         }
         break;
@@ -145,6 +182,9 @@ static bool feed(struct finder *finder, const struct lexer_token *token)
         return true;
     case STEP_ARGUMENT_END:
         take_argument_end(finder, token);
+        return true;
+    case STEP_REST:
+        take_rest(finder, token);
         return true;
     }
     finder->step = STEP_ANY;

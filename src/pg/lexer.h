@@ -19,7 +19,8 @@ typedef void lexer_name_callback(const char *name, void *context);
 
 /*
  * A zero byte ends the text. False where a name may have been missed: a set_config( has a name that
- * is no plain literal (a parameter, an expression, one with Unicode escapes).
+ * is no plain literal (a parameter, an expression, one with Unicode escapes), unless its last
+ * argument is the plain word `true`: then it sets for the transaction only.
  */
 bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *callback,
                         void *context);

@@ -110,8 +110,9 @@ bool client_is_idle(const struct client *client)
     if (client->state != CLIENT_ACTIVE)
         return client->state == CLIENT_IDLE;
     const struct server *server = client->server;
-    return server->state == SERVER_LEASED && pipeline_is_empty(&server->pipeline) &&
-           server->transaction_status == MESSAGE_IDLE && client->passing == 0;
+    return server != NULL && server->state == SERVER_LEASED &&
+           pipeline_is_empty(&server->pipeline) && server->transaction_status == MESSAGE_IDLE &&
+           client->passing == 0;
 }
 
 void client_accept(struct worker *worker, int descriptor)
@@ -371,6 +372,12 @@ void client_take_settings(struct client *client)
 {
     if (client->pool == NULL)
         return;
+    bool was_session = client->settings->mode == SETTINGS_SESSION;
     settings_release(&client->settings);
     client->settings = pool_settings(client->pool);
+    /* Nobody has looked at what its commands set. */
+    if (was_session && client->settings->mode != SETTINGS_SESSION && client->server != NULL) {
+        client->server->look = true;
+        client->pins |= PIN_SETTING;
+    }
 }

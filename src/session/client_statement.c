@@ -24,6 +24,9 @@
 #define STATEMENT_MAX_KEPT ((size_t)1 << 20)
 #define STATEMENT_MAX_NAMED ((size_t)16 << 20)
 
+/* So many custom settings are asked for; who names more keeps its server connection. */
+#define STATEMENT_MOST_NAMES 1000
+
 /* ---- What the lease must look at ---- */
 
 static void statement_note_name(const char *name, void *context)
@@ -31,8 +34,12 @@ static void statement_note_name(const char *name, void *context)
     struct client *client = context;
     if (client->custom_names == NULL)
         client->custom_names = memory_new(struct pairs);
-    if (pairs_find(client->custom_names, name) == NULL)
+    if (pairs_find(client->custom_names, name) != NULL)
+        return;
+    if (client->custom_names->count < STATEMENT_MOST_NAMES)
         pairs_add(client->custom_names, name, "");
+    else
+        client->pins |= PIN_SETTING;
 }
 
 /* SET, RESET and set_config() have three letters in common. */
@@ -45,14 +52,31 @@ static bool statement_may_name_settings(const char *sql, size_t length)
     return false;
 }
 
-void client_statement_look(struct client *client, const char *sql, size_t length)
+/* True where the text may set what it does not name. */
+static bool statement_look(struct client *client, const char *sql, size_t length)
 {
     if (client->settings->mode == SETTINGS_SESSION)
-        return;
+        return false;
     if (lexer_may_change_state(sql, length))
         client->server->look = true;
-    if (statement_may_name_settings(sql, length))
-        (void)lexer_custom_names(sql, length, statement_note_name, client);
+    return statement_may_name_settings(sql, length) &&
+           !lexer_custom_names(sql, length, statement_note_name, client);
+}
+
+void client_statement_look(struct client *client, const char *sql, size_t length)
+{
+    if (statement_look(client, sql, length))
+        client->pins |= PIN_SETTING;
+}
+
+/* It will be executed: what it sets under a name that its text does not tell, nobody can ask the
+ * server for later. */
+static void statement_look_at_bound(struct client *client, const struct statement *statement)
+{
+    if (statement->may_change_state)
+        client->server->look = true;
+    if (statement->hides_setting && client->settings->mode != SETTINGS_SESSION)
+        client->pins |= PIN_SETTING;
 }
 
 /* ---- Parts of the dialogue with the server ---- */
@@ -193,7 +217,7 @@ static enum client_statement_answer statement_parse_unnamed(struct client *clien
     struct server *server = client->server;
     struct server_undo *undo = NULL;
     if (!statement_is_same(client->unnamed, content, length)) {
-        client_statement_look(client, (const char *)content, strlen((const char *)content));
+        (void)statement_look(client, (const char *)content, strlen((const char *)content));
         undo = server_undo_new("", NULL);
         undo->previous = client->unnamed;
         client->unnamed = statement_intern(content, length);
@@ -306,7 +330,7 @@ static enum client_statement_answer statement_parse(struct client *client, struc
         return statement_parse_unnamed(client, content, length);
     if (statement_name_is_in_doubt(client, name))
         return CLIENT_STATEMENT_MORE;
-    client_statement_look(client, (const char *)content, strlen((const char *)content));
+    (void)statement_look(client, (const char *)content, strlen((const char *)content));
     *taken = frame->size;
     return statement_parse_named(client, batch, name, content, length);
 }
@@ -347,8 +371,8 @@ static enum client_statement_answer statement_bind(struct client *client, struct
         if (statement_unnamed_is_in_doubt(server))
             return CLIENT_STATEMENT_MORE;
         statement_ensure_unnamed(client, server, batch);
-        if (client->unnamed != NULL && client->unnamed->may_change_state)
-            server->look = true;
+        if (client->unnamed != NULL)
+            statement_look_at_bound(client, client->unnamed);
         statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD;
     }
@@ -357,8 +381,7 @@ static enum client_statement_answer statement_bind(struct client *client, struct
         statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD; /* the server says that there is no such statement */
     }
-    if (statement->may_change_state)
-        server->look = true;
+    statement_look_at_bound(client, statement);
     statement_ensure(server, batch, statement);
     statement_rewrite_bind(batch, frame, portal, name, statement->name);
     statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);

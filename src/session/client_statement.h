@@ -37,7 +37,8 @@ enum client_statement_answer client_statement_message(struct client *client, str
  */
 enum client_statement_answer client_statement_query(struct client *client, struct batch *batch,
                                                     const char *sql, size_t length);
-/* SQL that the client is about to run: marks the lease where it may change the session's state. */
+/* SQL that the client is about to run: marks the lease where it may change the session's state, and
+ * pins the client where it may set what nobody can ask for later. */
 void client_statement_look(struct client *client, const char *sql, size_t length);
 
 #endif

@@ -348,8 +348,7 @@ static void server_sweep_transaction(struct server *server, microseconds now)
                      "terminating connection due to transaction timeout", NULL, NULL);
         return;
     }
-    /* A sequence that waits for more of it is answered by no ReadyForQuery that would begin this.
-     */
+    /* A sequence without its Sync yet is answered by no ReadyForQuery that would begin this. */
     if (server->idle_in_transaction_at == 0 && server->pipeline.count == 0 &&
         server->pipeline.unsynced)
         server->idle_in_transaction_at = now;

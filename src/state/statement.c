@@ -47,6 +47,12 @@ static void write_name(char name[STATEMENT_NAME_SIZE], const uint8_t *content, s
     *at = '\0';
 }
 
+static void ignore_name(const char *name, void *context)
+{
+    (void)name;
+    (void)context;
+}
+
 static struct interned *interned_new(const uint8_t *content, size_t length)
 {
     struct interned *interned = memory_zeroed(sizeof *interned + length);
@@ -54,8 +60,10 @@ static struct interned *interned_new(const uint8_t *content, size_t length)
     interned->statement.references = 1;
     interned->statement.content = interned->content;
     interned->statement.content_length = (uint32_t)length;
-    interned->statement.may_change_state =
-        lexer_may_change_state((const char *)content, strnlen((const char *)content, length));
+    const char *sql = (const char *)content;
+    interned->statement.may_change_state = lexer_may_change_state(sql, strnlen(sql, length));
+    interned->statement.hides_setting =
+        interned->statement.may_change_state && !lexer_custom_names(sql, length, ignore_name, NULL);
     write_name(interned->statement.name, content, length);
     return interned;
 }

@@ -25,7 +25,8 @@ def pair(target):
         "SET SESSION TIME ZONE 'Asia/Tokyo'",
         "/* a comment */ SET -- another\n TimeZone='Asia/Tokyo';",
         "SELECT set_config('TimeZone', 'Asia/Tokyo', false)",
-        "SELECT pg_catalog.set_config('time' || 'zone', 'Asia/Tokyo', false)",
+        "SELECT pg_catalog.set_config('time' || 'zone', 'Asia/Tokyo', true)"
+        ", pg_catalog.set_config('timezone', 'Asia/Tokyo', false)",
         "DO $$ BEGIN SET TimeZone = 'Asia/Tokyo'; END $$",
         "DO $$ BEGIN EXECUTE 'SE' || 'T TimeZone = ''Asia/Tokyo'''; END $$",
     ],

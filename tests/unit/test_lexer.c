@@ -150,6 +150,26 @@ static void computed_names_are_said_to_be_missed(void **state)
     assert_names("select set_config('a.b'", "?");
 }
 
+static void names_of_local_settings_need_not_be_told(void **state)
+{
+    (void)state;
+    assert_names("select set_config($1, $2, true)", "");
+    assert_names("select set_config(name, value, TRUE) from settings", "");
+    assert_names("select set_config(el->>0, f(el->>1, 2), true) from json_each(x) el", "");
+    assert_names("select set_config((a), (b), true), set_config('c.d', '', false)", "c.d");
+    assert_names("select set_config('my.' || $1, 'true', false)", "?");
+    assert_names("select set_config($1, true)", "");
+    assert_names("select set_config($1, $2, not true)", "?");
+    assert_names("select set_config($1, $2, true and $3)", "?");
+    assert_names("select set_config($1, $2, f(true))", "?");
+    assert_names("select set_config($1, $2, $3)", "?");
+    assert_names("select set_config($1, $2, true", "?");
+    assert_names("select set_config($1, $2, true; select 1)", "?");
+    assert_names("select set_config($1, set_config('a.b', '', false), true)", "?");
+    assert_names("select set_config($1, \"set_config\"('a.b', '', false), true)", "?");
+    assert_names("select set_config($1, $2, true), set_config($1, $2, false)", "?");
+}
+
 static void strings_and_comments_hide_words(void **state)
 {
     (void)state;
@@ -304,6 +324,7 @@ int main(void)
         cmocka_unit_test(quoted_names),
         cmocka_unit_test(identifiers_are_cut_as_postgresql_cuts_them),
         cmocka_unit_test(names_in_set_config),
+        cmocka_unit_test(names_of_local_settings_need_not_be_told),
         cmocka_unit_test(computed_names_are_said_to_be_missed),
         cmocka_unit_test(strings_and_comments_hide_words),
         cmocka_unit_test(what_does_not_end_hides_the_rest),
