@@ -1,6 +1,8 @@
 /* sim_loop.c: stands in for src/io/loop.c, mailbox.c and src/base/clock.c. */
 #include "sim_loop.h"
 
+#include "sim_trace.h"
+
 #include "base/check.h"
 #include "base/memory.h"
 #include "io/loop.h"
@@ -87,13 +89,13 @@ struct loop *sim_loop_current(void)
 void loop_run(struct loop *loop)
 {
     (void)loop;
-    check(!"simulated loops are played");
+    sim_fail("simulated loops are played");
 }
 
 void loop_stop(struct loop *loop)
 {
     (void)loop;
-    check(!"simulated loops are played");
+    sim_fail("simulated loops are played");
 }
 
 /* Before its first turn a loop belongs to whoever makes it. */

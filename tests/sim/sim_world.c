@@ -323,7 +323,7 @@ static void run_worker_event(const struct sim_event *event)
         break;
     case EVENT_BACKEND:
     case EVENT_CLIENT:
-        check(!"not a worker's");
+        sim_fail("not a worker's event");
     }
 }
 
