@@ -246,6 +246,7 @@ void cancel_start(struct server *server)
     TAILQ_INSERT_TAIL(&server->worker->cancels, cancel, link);
     cancel->server = server;
     server->cancel = cancel;
+    server->cancelled_at = loop_now(server->worker->loop);
 }
 
 void cancel_orphan(struct cancel *cancel)

@@ -327,15 +327,29 @@ static void server_on_connected(struct stream *stream, int error)
 
 /* ---- Deadlines ---- */
 
+/* A cancel that comes before the server has read the command is lost: then another is sent. */
+#define SERVER_CANCEL_AGAIN CLOCK_SECOND
+#define SERVER_CLEAN_CANCEL_AGAIN (100 * CLOCK_MILLISECOND)
+
+static void server_cancel_again(struct server *server, microseconds now, microseconds after)
+{
+    const struct pipeline_entry *head = pipeline_head(&server->pipeline);
+    if (server->cancel == NULL && head != NULL && !head->ours && !server->pipeline.copying_in &&
+        now - server->cancelled_at >= after)
+        cancel_start(server);
+}
+
 static void server_sweep_command(struct server *server, microseconds now)
 {
     microseconds limit = server->client->settings->command_timeout;
     const struct pipeline_entry *head = pipeline_head(&server->pipeline);
-    if (limit == CLOCK_OFF || head == NULL || head->ours || server->timed_out ||
-        now - server->command_at < limit)
+    if (limit == CLOCK_OFF || head == NULL || head->ours || now - server->command_at < limit)
         return;
+    if (server->timed_out)
+        server_cancel_again(server, now, SERVER_CANCEL_AGAIN);
+    else
+        cancel_start(server);
     server->timed_out = true;
-    cancel_start(server);
 }
 
 static void server_sweep_transaction(struct server *server, microseconds now)
@@ -372,6 +386,7 @@ static void server_sweep_deadline(struct server *server)
         break;
     }
     case SERVER_CLEANING:
+        server_cancel_again(server, server->cancelled_at, 0);
         server_close(server, NULL, "did not become clean in time");
         break;
     case SERVER_NEW:
@@ -385,6 +400,8 @@ static void server_sweep_deadline(struct server *server)
 
 void server_sweep(struct server *server, microseconds now)
 {
+    if (server->state == SERVER_CLEANING)
+        server_cancel_again(server, now, SERVER_CLEAN_CANCEL_AGAIN);
     if (server->deadline != 0 && now >= server->deadline)
         server_sweep_deadline(server);
     if (server->state == SERVER_LEASED && server->client != NULL)

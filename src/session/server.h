@@ -135,6 +135,7 @@ struct server {
     microseconds transaction_at;         /* its first command was sent; 0: none is open */
     microseconds command_at;             /* the pipeline's head was sent, or became the head */
     microseconds idle_in_transaction_at; /* 0: not */
+    microseconds cancelled_at;           /* the last cancel was sent */
     uint64_t leases;
 
     /* For `message`, written before it is posted: */

@@ -1,8 +1,10 @@
 """Cancel requests: they reach the right server connection, and never another client's command."""
 
+import os
 import random
 import signal
 import threading
+import time
 
 import pytest
 from psycopg import errors
@@ -107,8 +109,10 @@ def test_late_cancels_hit_nobody_else(pgsluice, threads):
 
     workers = [threads.submit(work, client) for client in working]
     storms = [threads.submit(storm, client) for client in cancelling]
-    assert sum(one.result(60) for one in storms) > 0
-    over.set()
+    try:
+        assert sum(one.result(60) for one in storms) > 0
+    finally:
+        over.set()
     # QueryCanceled would come out here.
     assert all(one.result(20) > 0 for one in workers)
 
@@ -273,4 +277,24 @@ def test_stop_while_a_cancel_is_under_way(pgsluice, cluster, number):
         client.vanish()
     assert daemon.stop(number) == 0
     wait_until(lambda: not sleeping(cluster), what="the command has ended on the server")
+    client.close()
+
+
+def test_cancels_while_a_dead_connection_is_tried(pgsluice, cluster):
+    # The ping is not answered; the client need not wait for the ping's timeout.
+    daemon = pgsluice(pgsluice=TRUST, size=1, overflow=0, pre_ping="always", pre_ping_timeout="20s")
+    client = RawClient(daemon)
+    pid = int(client.value("SELECT pg_backend_pid()"))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        client.send(query("SELECT 1"))
+        wait_until(lambda: daemon.pool()["sv_active"] == 1, what="the ping is under way")
+        began = time.monotonic()
+        send_cancel(daemon, client.pid, client.key)
+        assert client.error()["C"] == "57014"
+        client.until_ready()
+        assert time.monotonic() - began < 5
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert client.ask("SELECT 2") == ("TDCZ", ["2"])
     client.close()

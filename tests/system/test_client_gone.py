@@ -3,6 +3,8 @@ A client that disappears in the middle of something: what it began is ended for 
 connection is cleaned and kept where that is cheap.
 """
 
+import os
+import signal
 import struct
 
 import psycopg
@@ -272,3 +274,24 @@ def test_settings_of_the_gone_do_not_stay(pgsluice, cluster, table):
     assert other.value("SHOW work_mem") != "7MB"
     assert other.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0"
     other.close()
+
+
+def test_before_the_server_has_read_its_command(pgsluice, cluster, table, leave):
+    # A cancel that comes first finds nothing to cancel: another one has to follow.
+    daemon = pgsluice(pgsluice=TRUST, size=1, overflow=0)
+    client, pid = start(daemon)
+    open_transaction(client)
+
+    def received():
+        return cluster.log_file.read_text().count("connection received")
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        before = received()
+        client.send(query("SELECT pg_sleep(300)"))
+        leave(client)
+        wait_until(lambda: received() > before, what="the first cancel has been sent")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    rest_on(daemon, pid)
+    assert count(cluster) == 0

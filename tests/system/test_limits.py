@@ -1,5 +1,7 @@
 """Limits: clients, descriptors, and how long one may be idle, a command, or a transaction may run."""
 
+import os
+import resource
 import time
 
 import psycopg
@@ -112,6 +114,26 @@ def test_descriptors_run_out(pgsluice, tmp_path, monkeypatch):
     for client in inside:
         client.close()
     wait_until(lambda: answer_to_login(daemon)[0], what="there is room again")
+
+
+def test_no_descriptor_for_a_server_connection(pgsluice):
+    # It is an error like any other of the way to the server, and passes by itself.
+    daemon = pgsluice(pgsluice={**TRUST, "workers": 1}, size=2, overflow=0, warm=0)
+    client = RawClient(daemon)
+    client.ask("SELECT 1")
+    other = RawClient(daemon)
+    client.ask("BEGIN")
+    before = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    lowest = min(set(range(3, 1000)) - {int(name) for name in os.listdir(f"/proc/{daemon.pid}/fd")})
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (lowest, before[1]))
+    other.send(query("SELECT 2"))
+    daemon.wait_for_log("too many open files")
+    assert answer_to_login(daemon)[1]["C"] == "53300"
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, before)
+    assert [kind for kind, _ in other.until_ready()] == ["T", "D", "C", "Z"]
+    assert client.ask("COMMIT")[0] == "CZ"
+    for one in (client, other):
+        one.close()
 
 
 def test_soft_limit_is_raised_to_fit(pgsluice, tmp_path, monkeypatch):

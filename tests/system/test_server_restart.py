@@ -91,16 +91,18 @@ def test_ledger_is_right_after_a_restart_under_load(pgsluice, cluster, ledger, t
     books = [Ledger(daemon, number) for number in range(1, CLIENTS + 1)]
     over = threading.Event()
     running = [threads.submit(book.run, over) for book in books]
-    wait_until(lambda: all(len(book.acknowledged) > 20 for book in books), what="all are at work")
-    cluster.restart(mode)
-    restarted = time.monotonic()
-    marks = [len(book.acknowledged) for book in books]
-    wait_until(
-        lambda: all(len(book.acknowledged) > mark for book, mark in zip(books, marks, strict=True)),
-        timeout=10, what="all have recovered",
-    )  # fmt: skip
-    took = time.monotonic() - restarted
-    over.set()
+    try:
+        wait_until(lambda: all(len(book.acknowledged) > 20 for book in books), what="all work")
+        cluster.restart(mode)
+        restarted = time.monotonic()
+        marks = [len(book.acknowledged) for book in books]
+        wait_until(
+            lambda: all(len(b.acknowledged) > mark for b, mark in zip(books, marks, strict=True)),
+            timeout=10, what="all have recovered",
+        )  # fmt: skip
+        took = time.monotonic() - restarted
+    finally:
+        over.set()
     for one in running:
         one.result(30)
     check(cluster, books)
