@@ -5,6 +5,7 @@
  * server.c        birth, states, death, deadlines, own messages
  * server_login.c  name resolution to the first ReadyForQuery
  * server_relay.c  its messages, to the client that leases it
+ * server_error.c  its errors
  */
 #ifndef PGSLUICE_SESSION_SERVER_H
 #define PGSLUICE_SESSION_SERVER_H
@@ -21,9 +22,11 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+struct batch;
 struct cancel;
 struct client;
 struct failure;
+struct frame;
 struct guc_set;
 struct parameters;
 struct question;
@@ -192,6 +195,12 @@ void server_login_connected(struct server *server, int error);
 void server_login_readable(struct server *server);
 void server_login_timeout(struct server *server);
 void server_login_free(struct server_login **login);
+
+/* server_error.c: one ErrorResponse. `head` is the entry that it answers, or NULL; `undo` that of a
+ * Parse whose name is taken, or NULL. True where the frame is to be forwarded as it is. */
+bool server_error_take(struct server *server, struct batch *batch, const struct frame *frame,
+                       const struct pipeline_entry *head, const struct server_undo *undo,
+                       enum pipeline_verdict verdict);
 
 /* server_relay.c: */
 void server_relay_readable(struct server *server);
