@@ -146,14 +146,38 @@ static enum relay_step relay_unleased(struct client *client, struct batch *batch
 
 /* ---- With a lease ---- */
 
-static void relay_push(struct server *server, enum pipeline_kind kind)
+/* `undo`, with a Query: of the client's unnamed statement. */
+static void relay_push(struct server *server, enum pipeline_kind kind, struct server_undo *undo)
 {
     if (server->pipeline.count == 0)
         server->command_at = loop_now(server->worker->loop);
     if (server->transaction_at == 0)
         server->transaction_at = loop_now(server->worker->loop);
     server->idle_in_transaction_at = 0;
-    pipeline_push(&server->pipeline, (struct pipeline_entry){.kind = (uint8_t)kind});
+    enum server_note note = undo != NULL ? SERVER_NOTE_UNNAMED : SERVER_NOTE_NONE;
+    if (undo != NULL) {
+        server->unnamed_pending++;
+        server->unnamed_synced = false;
+    }
+    pipeline_push(
+        &server->pipeline,
+        (struct pipeline_entry){.kind = (uint8_t)kind, .note = (uint8_t)note, .subject = undo});
+}
+
+/* A simple query drops the unnamed statement; not so where the server skips it, because of an error
+ * in what is ahead of it. */
+static struct server_undo *relay_drop_unnamed(struct client *client)
+{
+    const struct server *server = client->server;
+    struct server_undo *undo = NULL;
+    if (server->pipeline.count > 0 && (client->unnamed != NULL || server->unnamed != NULL ||
+                                       server->unnamed_unknown || server->unnamed_unkept)) {
+        undo = server_undo_new("", NULL);
+        undo->previous = client->unnamed;
+        client->unnamed = NULL;
+    }
+    statement_release(&client->unnamed);
+    return undo;
 }
 
 /* A message that can be kept takes no lease before it is whole: a client that stops within it holds
@@ -188,13 +212,15 @@ static enum relay_step relay_query(struct client *client, struct batch *batch,
         client_statement_look(client, sql, length);
     }
     /* As the server does: a simple query drops the unnamed statement. */
-    statement_release(&client->unnamed);
-    statement_release(&server->unnamed);
+    struct server_undo *undo = relay_drop_unnamed(client);
+    server_drop_unnamed(server);
     if (answer == CLIENT_STATEMENT_TAKEN) {
+        server->unnamed_unknown = undo != NULL;
+        server_undo_free(undo);
         *taken = available;
         return STEP_TAKEN;
     }
-    relay_push(server, PIPELINE_QUERY);
+    relay_push(server, PIPELINE_QUERY, undo);
     return STEP_FORWARD;
 }
 
@@ -202,7 +228,7 @@ static enum relay_step relay_simple(struct server *server, enum pipeline_kind ki
 {
     if (!pipeline_accepts(&server->pipeline, kind))
         return STEP_DROP;
-    relay_push(server, kind);
+    relay_push(server, kind, NULL);
     return STEP_FORWARD;
 }
 

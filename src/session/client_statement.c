@@ -91,7 +91,8 @@ static void statement_push(struct server *server, enum pipeline_kind kind, bool 
     server->idle_in_transaction_at = 0;
     server->named_pending += note == SERVER_NOTE_NAMED;
     server->closes_pending += note == SERVER_NOTE_CLOSE;
-    if (note == SERVER_NOTE_UNNAMED && kind == PIPELINE_PARSE) {
+    server->prepares_pending += note == SERVER_NOTE_PREPARE;
+    if (note == SERVER_NOTE_UNNAMED) {
         server->unnamed_pending++;
         server->unnamed_synced = false;
     }
@@ -114,9 +115,20 @@ static void statement_evict(struct server *server, struct batch *batch)
     }
 }
 
+/* A Close ahead of a Parse: the server connection may have the statement against expectation, since
+ * an earlier Close was skipped. */
+static void statement_make_room(struct server *server, struct batch *batch, const char *name)
+{
+    request_close(batch_made_begin(batch), 'S', name);
+    batch_made_end(batch);
+    statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT, NULL);
+}
+
 static void statement_prepare(struct server *server, struct batch *batch,
                               struct statement *statement, const char *name, bool cached)
 {
+    if (cached)
+        statement_make_room(server, batch, name);
     request_parse(batch_made_begin(batch), name, statement->content, statement->content_length);
     batch_made_end(batch);
     struct server_undo *undo = server_undo_new("", statement);
@@ -135,21 +147,43 @@ static void statement_ensure(struct server *server, struct batch *batch,
     statement_evict(server, batch);
 }
 
-/* True where it is not known what the unnamed statement is, because its last Parse stands ahead of
- * an earlier Sync and has no answer yet. */
+/* True where it is not known what the unnamed statement is, because the last message about it is
+ * ahead of an earlier Sync and has no answer yet. */
 static bool statement_unnamed_is_in_doubt(const struct server *server)
 {
     return server->unnamed_pending > 0 && server->unnamed_synced;
+}
+
+/* True where a Parse that was put in front for this statement stands ahead of an earlier Sync and
+ * has no answer yet: an error in front of it would make the server skip it. */
+static bool statement_prepare_is_in_doubt(const struct server *server,
+                                          const struct statement *statement)
+{
+    const struct pipeline *pipeline = &server->pipeline;
+    bool found = false;
+    if (server->prepares_pending == 0 || pipeline->ready_owed == 0 || statement == NULL)
+        return false;
+    for (unsigned i = 0; i < pipeline->count; i++) {
+        const struct pipeline_entry *entry =
+            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
+        const struct server_undo *undo = entry->subject;
+        if (entry->note == SERVER_NOTE_PREPARE && undo != NULL && undo->statement == statement)
+            found = true;
+        else if (found && entry->kind == PIPELINE_SYNC)
+            return true;
+    }
+    return false;
 }
 
 /* Makes the server connection's unnamed statement the client's, or none where it has none. */
 static void statement_ensure_unnamed(struct client *client, struct server *server,
                                      struct batch *batch)
 {
-    if (server->unnamed == client->unnamed && (client->unnamed != NULL || !server->unnamed_unknown))
+    if ((server->unnamed == client->unnamed &&
+         (client->unnamed != NULL || !server->unnamed_unknown)) ||
+        server->unnamed_unkept)
         return;
-    server->unnamed_unknown = false;
-    statement_release(&server->unnamed);
+    server_drop_unnamed(server);
     if (client->unnamed != NULL) {
         statement_prepare(server, batch, client->unnamed, "", false);
         server->unnamed = statement_retain(client->unnamed);
@@ -157,7 +191,7 @@ static void statement_ensure_unnamed(struct client *client, struct server *serve
     }
     request_close(batch_made_begin(batch), 'S', "");
     batch_made_end(batch);
-    statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT, NULL);
+    statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_UNNAMED, NULL);
 }
 
 /* ---- Messages that are not all there ---- */
@@ -193,6 +227,22 @@ bool client_statement_needs_more(const struct frame *frame, size_t available)
     }
 }
 
+/* ---- Names in doubt ---- */
+
+/*
+ * True where it is not known what the name stands for, because a Parse or Close ahead of an earlier
+ * Sync has no answer yet. Behind the same Sync there is no doubt: an error there skips this message
+ * too.
+ */
+static bool statement_name_is_in_doubt(const struct client *client, const char *name)
+{
+    const struct server *server = client->server;
+    if (server->pipeline.ready_owed == 0)
+        return false;
+    return server->forgetting || server->closes_pending > 0 ||
+           (server->named_pending > 0 && statement_names_find(client->statements, name) != NULL);
+}
+
 /* ---- Parse ---- */
 
 /* The body after the name: query, number of types, types. */
@@ -225,40 +275,30 @@ static enum client_statement_answer statement_parse_unnamed(struct client *clien
     if (client->unnamed->may_change_state)
         server->look = true;
     if (server->unnamed != client->unnamed) {
-        statement_release(&server->unnamed);
+        server_drop_unnamed(server);
         server->unnamed = statement_retain(client->unnamed);
     }
     statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_UNNAMED, undo);
     return CLIENT_STATEMENT_FORWARD;
 }
 
-/* The name is taken: the server is made to say so, in its own words. */
+/* The name is taken: the server is made to say so, in its own words, unless there is something
+ * else to be said of the text. */
 static enum client_statement_answer statement_parse_taken(struct client *client,
                                                           struct batch *batch, const char *name,
+                                                          const uint8_t *content, size_t length,
                                                           struct statement *taken_by)
 {
     struct server *server = client->server;
-    statement_ensure(server, batch, taken_by);
-    request_parse(batch_made_begin(batch), taken_by->name, taken_by->content,
-                  taken_by->content_length);
+    if (!statement_cache_use(server->prepared, taken_by))
+        statement_cache_add(&server->prepared, taken_by);
+    statement_prepare(server, batch, taken_by, taken_by->name, true);
+    statement_evict(server, batch);
+    request_parse(batch_made_begin(batch), taken_by->name, content, length);
     batch_made_end(batch);
     statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NAME_TAKEN,
                    server_undo_new(name, taken_by));
     return CLIENT_STATEMENT_TAKEN;
-}
-
-/*
- * True where it is not known what the name stands for, because a Parse or Close ahead of an earlier
- * Sync has no answer yet. Behind the same Sync there is no doubt: an error there skips this message
- * too.
- */
-static bool statement_name_is_in_doubt(const struct client *client, const char *name)
-{
-    const struct server *server = client->server;
-    if (server->pipeline.ready_owed == 0)
-        return false;
-    return server->forgetting || server->closes_pending > 0 ||
-           (server->named_pending > 0 && statement_names_find(client->statements, name) != NULL);
 }
 
 /*
@@ -273,16 +313,12 @@ static enum client_statement_answer statement_parse_named(struct client *client,
     struct server *server = client->server;
     struct statement *taken_by = statement_names_find(client->statements, name);
     if (taken_by != NULL)
-        return statement_parse_taken(client, batch, name, taken_by);
+        return statement_parse_taken(client, batch, name, content, length, taken_by);
     struct statement *statement = statement_intern(content, length);
     bool cached = statement_cache_use(server->prepared, statement);
-    if (cached) {
-        request_close(batch_made_begin(batch), 'S', statement->name);
-        batch_made_end(batch);
-        statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT, NULL);
-    } else {
+    if (!cached)
         statement_cache_add(&server->prepared, statement);
-    }
+    statement_make_room(server, batch, statement->name);
     statement_names_add(&client->statements, name, statement);
     request_parse(batch_made_begin(batch), statement->name, content, length);
     batch_made_end(batch);
@@ -298,10 +334,13 @@ static enum client_statement_answer statement_parse_named(struct client *client,
 static enum client_statement_answer statement_parse_unkept(struct client *client)
 {
     struct server *server = client->server;
-    statement_release(&client->unnamed);
-    statement_release(&server->unnamed);
+    struct server_undo *undo = server_undo_new("", NULL);
+    undo->previous = client->unnamed;
+    client->unnamed = NULL;
+    server_drop_unnamed(server);
+    server->unnamed_unkept = true;
     server->look = true;
-    statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NONE, NULL);
+    statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_UNNAMED, undo);
     return CLIENT_STATEMENT_FORWARD;
 }
 
@@ -368,7 +407,8 @@ static enum client_statement_answer statement_bind(struct client *client, struct
     if (name == NULL)
         return CLIENT_STATEMENT_MALFORMED;
     if (name[0] == '\0') {
-        if (statement_unnamed_is_in_doubt(server))
+        if (statement_unnamed_is_in_doubt(server) ||
+            statement_prepare_is_in_doubt(server, client->unnamed))
             return CLIENT_STATEMENT_MORE;
         statement_ensure_unnamed(client, server, batch);
         if (client->unnamed != NULL)
@@ -376,11 +416,15 @@ static enum client_statement_answer statement_bind(struct client *client, struct
         statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD;
     }
+    if (statement_name_is_in_doubt(client, name))
+        return CLIENT_STATEMENT_MORE;
     struct statement *statement = statement_names_find(client->statements, name);
     if (statement == NULL) {
         statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD; /* the server says that there is no such statement */
     }
+    if (statement_prepare_is_in_doubt(server, statement))
+        return CLIENT_STATEMENT_MORE;
     statement_look_at_bound(client, statement);
     statement_ensure(server, batch, statement);
     statement_rewrite_bind(batch, frame, portal, name, statement->name);
@@ -396,10 +440,13 @@ static enum client_statement_answer statement_describe(struct client *client, st
     struct server *server = client->server;
     if (!pipeline_accepts(&server->pipeline, PIPELINE_DESCRIBE))
         return CLIENT_STATEMENT_DROP;
+    if (what == 'S' && statement_name_is_in_doubt(client, name))
+        return CLIENT_STATEMENT_MORE;
     struct statement *statement =
         what == 'S' ? statement_names_find(client->statements, name) : NULL;
     if (what == 'S' && name[0] == '\0') {
-        if (statement_unnamed_is_in_doubt(server))
+        if (statement_unnamed_is_in_doubt(server) ||
+            statement_prepare_is_in_doubt(server, client->unnamed))
             return CLIENT_STATEMENT_MORE;
         statement_ensure_unnamed(client, server, batch);
     }
@@ -407,6 +454,8 @@ static enum client_statement_answer statement_describe(struct client *client, st
         statement_push(server, PIPELINE_DESCRIBE, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD;
     }
+    if (statement_prepare_is_in_doubt(server, statement))
+        return CLIENT_STATEMENT_MORE;
     statement_ensure(server, batch, statement);
     request_describe(batch_made_begin(batch), 'S', statement->name);
     batch_made_end(batch);
@@ -429,7 +478,7 @@ static enum client_statement_answer statement_close(struct client *client, char 
         undo = server_undo_new("", NULL);
         undo->previous = client->unnamed;
         client->unnamed = NULL;
-        statement_release(&server->unnamed);
+        server_drop_unnamed(server);
         note = SERVER_NOTE_UNNAMED;
     } else if (what == 'S') {
         if (statement_name_is_in_doubt(client, name))

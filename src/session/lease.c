@@ -55,6 +55,8 @@ static void lease_link(struct client *client, struct server *server)
     server->leased_at = loop_now(server->worker->loop);
     server->transaction_at = 0;
     server->leases++;
+    server->unnamed_unknown |= server->unnamed_unkept; /* which is another client's */
+    server->unnamed_unkept = false;
 }
 
 /* In the client's state, or on the way there by what goes out now; the client's bytes may follow.
@@ -132,7 +134,7 @@ void lease_add_switch(struct client *client, struct batch *batch)
     struct pipeline_entry entry = {
         .kind = PIPELINE_QUERY, .ours = true, .note = SERVER_NOTE_SWITCH};
     pipeline_push(&server->pipeline, entry);
-    statement_release(&server->unnamed); /* as every simple query does */
+    server_drop_unnamed(server);
 }
 
 /* The refusal as the client and the log read it. */
@@ -386,6 +388,7 @@ static void lease_end_sequence(struct server *server, struct buffer *messages)
         request_query(messages, "ROLLBACK");
         pipeline_push(&server->pipeline, entry);
         statement_release(&server->unnamed);
+        server->unnamed_unknown = true; /* it may be skipped */
     }
     entry.kind = PIPELINE_SYNC;
     request_sync(messages);

@@ -287,6 +287,13 @@ void server_lost(struct server *server)
     failure_release(&failure);
 }
 
+void server_drop_unnamed(struct server *server)
+{
+    statement_release(&server->unnamed);
+    server->unnamed_unknown = false;
+    server->unnamed_unkept = false;
+}
+
 bool server_query(struct server *server, enum server_note note, const char *sql)
 {
     struct buffer message = {0};
@@ -295,7 +302,7 @@ bool server_query(struct server *server, enum server_note note, const char *sql)
     if (pipeline_is_empty(&server->pipeline))
         server->command_at = loop_now(server->worker->loop);
     pipeline_push(&server->pipeline, entry);
-    statement_release(&server->unnamed); /* as every simple query does */
+    server_drop_unnamed(server);
     bool sent = server_send(server, &message);
     buffer_release(&message);
     return sent;

@@ -59,7 +59,7 @@ enum server_note {
     SERVER_NOTE_SYNC,
     SERVER_NOTE_PREPARE,    /* a Parse put in front; subject: struct server_undo */
     SERVER_NOTE_EVICT,      /* a Close of a statement that nobody used for long */
-    SERVER_NOTE_UNNAMED,    /* a client's own Parse of the unnamed statement; subject: undo */
+    SERVER_NOTE_UNNAMED,    /* puts another in the unnamed statement's place; subject: undo */
     SERVER_NOTE_NAMED,      /* a client's own Parse of a named statement; subject: undo */
     SERVER_NOTE_NAME_TAKEN, /* a Parse that must fail: the name is taken; subject: undo */
     SERVER_NOTE_CLOSE,      /* a client's own Close of a statement; subject: undo */
@@ -99,10 +99,11 @@ struct server {
     bool dying : 1;              /* has ended while the pool was about to grant or close it */
     bool fatal : 1;              /* the server said FATAL: `failure` has it */
     bool fatal_forwarded : 1;    /* the client has it too */
-    bool unnamed_unknown : 1;    /* `unnamed` is NULL, but it may have one all the same */
     bool forgetting : 1;         /* a client's DEALLOCATE or DISCARD has yet to be answered */
     bool half_sent : 1;          /* it has the begin of a message whose rest will never come */
-    bool unnamed_synced : 1; /* a Sync went out behind the last Parse of the unnamed statement */
+    bool unnamed_synced : 1;     /* a Sync went out behind the last message about the unnamed one */
+    bool unnamed_unknown : 1;    /* such a message was not carried out: nobody knows which it has */
+    bool unnamed_unkept : 1;     /* it has one of its client's that is too long to be kept */
     struct stream stream;
     struct worker *worker;
     struct pool_server member;
@@ -119,7 +120,8 @@ struct server {
     struct statement_cache *prepared; /* owned */
     unsigned named_pending;           /* Parse messages of named statements without reply yet */
     unsigned closes_pending;          /* Close messages of the same */
-    unsigned unnamed_pending;         /* the client's Parse messages of the unnamed one */
+    unsigned prepares_pending;        /* Parse messages that were put in front */
+    unsigned unnamed_pending;         /* messages that put another in the unnamed one's place */
     struct statement *unnamed;        /* owned reference: its unnamed statement if known, or NULL */
     struct question *question;        /* owned: rows of an ask; or NULL */
     struct failure *failure;          /* owned reference: the last error of an own message, or of
@@ -157,6 +159,9 @@ void server_open(struct server *server);
 void server_prefix(const struct server *server, char prefix[SERVER_PREFIX_SIZE]);
 const char *server_state_name(enum server_state state);
 void server_set_state(struct server *server, enum server_state state);
+
+/* A simple query goes out, which drops the unnamed statement. */
+void server_drop_unnamed(struct server *server);
 
 /*
  * The one way out. failure (may be NULL; a reference is taken) says why where the server or the

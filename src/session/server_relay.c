@@ -102,20 +102,56 @@ static void relay_forget_prepared(struct server *server, const struct statement 
         (void)statement_cache_remove(&server->prepared, statement);
 }
 
-/* The client's unnamed statement: an error has removed it, a message that was skipped has not. */
+/* The next message, behind the Sync that ends the skipping, that puts another in the place of the
+ * client's unnamed statement, or none. */
+static struct pipeline_entry *relay_next_unnamed(struct server *server)
+{
+    struct pipeline *pipeline = &server->pipeline;
+    bool synced = false;
+    for (unsigned i = 0; i < pipeline->count; i++) {
+        struct pipeline_entry *entry =
+            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
+        synced |= entry->kind == PIPELINE_SYNC;
+        if (!synced)
+            continue;
+        if (!entry->ours && (entry->note == SERVER_NOTE_UNNAMED || entry->kind == PIPELINE_QUERY))
+            return entry;
+    }
+    return NULL;
+}
+
+/*
+ * The client's unnamed statement, where a message about it was not carried out: an error of its own
+ * Parse has removed it, a message that was skipped has left the one before. Where a later message
+ * has put another in its place already, that one's undoing leads back to it.
+ */
 static void relay_unnamed_done(struct server *server, struct server_undo *undo,
                                enum pipeline_end end)
 {
+    struct client *client = server->client;
     statement_release(&server->unnamed);
-    if (server->client == NULL)
+    server->unnamed_unknown = true;
+    server->unnamed_unkept = false;
+    if (client == NULL || (end != PIPELINE_ERRORED && undo == NULL))
         return;
-    if (end == PIPELINE_ERRORED) {
-        statement_release(&server->client->unnamed);
-    } else if (undo != NULL) {
-        statement_release(&server->client->unnamed);
-        server->client->unnamed = undo->previous;
+    struct statement *left = NULL;
+    if (end != PIPELINE_ERRORED) {
+        left = undo->previous;
         undo->previous = NULL;
     }
+    struct pipeline_entry *next = relay_next_unnamed(server);
+    struct statement **place = &client->unnamed;
+    struct statement *unused = NULL;
+    if (next != NULL && next->note == SERVER_NOTE_UNNAMED) {
+        if (next->subject == NULL)
+            next->subject = server_undo_new("", NULL);
+        place = &((struct server_undo *)next->subject)->previous;
+    } else if (next != NULL) {
+        place = &unused; /* a query drops it anyway */
+    }
+    statement_release(place);
+    *place = left;
+    statement_release(&unused);
 }
 
 /* A message about statements was not carried out: what its sending has noted is taken back. */
@@ -125,7 +161,6 @@ static void relay_undo(struct server *server, enum server_note note, struct serv
     switch (note) {
     case SERVER_NOTE_UNNAMED:
         relay_unnamed_done(server, undo, end);
-        server->unnamed_unknown = true;
         break;
     case SERVER_NOTE_NAMED:
         relay_forget_name(server, undo);
@@ -136,11 +171,9 @@ static void relay_undo(struct server *server, enum server_note note, struct serv
         if (undo->cached)
             relay_forget_prepared(server, undo->statement);
         else
-            statement_release(&server->unnamed);
-        server->unnamed_unknown |= !undo->cached;
+            relay_unnamed_done(server, NULL, PIPELINE_SKIPPED);
         break;
     case SERVER_NOTE_EVICT:
-        server->unnamed_unknown |= undo == NULL; /* it may have been a Close of that */
         if (undo != NULL && !statement_cache_use(server->prepared, undo->statement))
             statement_cache_add(&server->prepared, undo->statement);
         break;
@@ -179,15 +212,18 @@ void server_relay_done(const struct pipeline_entry *entry, enum pipeline_end end
     struct server_undo *undo = entry->subject;
     server->named_pending -= note == SERVER_NOTE_NAMED;
     server->closes_pending -= note == SERVER_NOTE_CLOSE;
-    server->unnamed_pending -= note == SERVER_NOTE_UNNAMED && entry->kind == PIPELINE_PARSE;
+    server->prepares_pending -= note == SERVER_NOTE_PREPARE;
+    server->unnamed_pending -= note == SERVER_NOTE_UNNAMED;
     if (note == SERVER_NOTE_NONE || end == PIPELINE_DROPPED) {
         server_undo_free(undo);
         return;
     }
     if (entry->ours && entry->kind == PIPELINE_QUERY)
         relay_own_query_done(server, note, end);
-    else if (end != PIPELINE_COMPLETED)
+    else if (end == PIPELINE_SKIPPED || (end == PIPELINE_ERRORED && entry->kind != PIPELINE_QUERY))
         relay_undo(server, note, undo, end);
+    else if (end == PIPELINE_ERRORED && note == SERVER_NOTE_CLOSE)
+        relay_undo(server, note, undo, end); /* a DEALLOCATE */
     server_undo_free(undo);
 }
 
@@ -520,7 +556,7 @@ void server_relay_probe(struct server *server)
     if (pipeline_push_probe(&server->pipeline, RELAY_PROBE))
         request_sync(&messages);
     request_query(&messages, "");
-    statement_release(&server->unnamed); /* as every simple query does */
+    server_drop_unnamed(server);
     (void)server_send(server, &messages);
     buffer_release(&messages);
 }

@@ -160,3 +160,44 @@ def test_survives_what_pgsluice_itself_asks(pooled):
     replies = wire.ask(parse("s", "SET DateStyle = 'German'"), bind("", "s"), execute(), sync())
     assert kinds(replies).endswith("ZI")
     assert rows(wire.ask(bind(), execute(), sync())) == [("kept",)]
+
+
+@pytest.mark.parametrize("ahead", ["Parse", "Query", "Close", "long Parse", "long and executed"])
+def test_another_clients_is_not_seen_where_a_message_was_skipped(pooled, ahead):
+    """What should have replaced it on the server connection was not carried out."""
+    pooled.use(size=1)
+    one, two = pooled.wire(), pooled.wire()
+    wrong = bind("", "nothing")
+    long = parse("", f"SELECT /* {'x' * 1_100_000} */ 'long'")
+    messages = {
+        "Parse": wrong + parse("", "SELECT 'two'"),
+        "Query": wrong + query("SELECT 'two'"),
+        "Close": wrong + close("S"),
+        "long Parse": wrong + long,
+        "long and executed": long + bind() + execute(),
+    }[ahead]
+    for turn in range(3):
+        one.ask(parse("", f"SELECT 'one {turn}'"), sync())
+        if turn == 1:
+            replies = two.ask(messages, sync(), bind(), execute(), sync(), ready=2)
+        else:
+            replies = two.ask(messages, sync()) + two.ask(bind(), execute(), sync())
+        assert ("one" in str(rows(replies)), errors(replies)[-1]) == (False, "26000")
+        assert rows(one.ask(bind(), execute(), sync())) == [(f"one {turn}",)]
+        one.ask(long, sync())
+        assert errors(two.ask(bind(), execute(), sync())) == ["26000"]
+
+
+def test_prepared_in_front_of_a_pipeline_that_fails(pooled):
+    """The server skips the Parse that was put in front; the next part of the pipeline needs it."""
+    pooled.use(size=1)
+    one, two = pooled.wire(), pooled.wire()
+    one.ask(parse("named", "SELECT 'named'"), sync())
+    one.ask(parse("", "SELECT 'unnamed'"), sync())
+    for name in ("", "named"):
+        two.run("SELECT 1")
+        two.ask(query("DEALLOCATE ALL"))
+        replies = one.ask(
+            bind("", "nothing"), bind("", name), execute(), sync(), bind("", name), execute(), sync(), ready=2
+        )
+        assert (kinds(replies), rows(replies)) == ("EZI2DCZI", [(name or "unnamed",)])
