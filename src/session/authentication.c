@@ -137,7 +137,7 @@ static bool authentication_verifier(struct authentication *authentication,
     if (secret != NULL && scram_verifier_parse(secret, &authentication->verifier))
         return true;
     if (secret == NULL || secret_is_md5(secret)) {
-        free(authentication->secret);
+        memory_wipe_string(authentication->secret);
         authentication->secret = NULL;
         return verifier_mock(authentication->user, &authentication->verifier);
     }

@@ -27,6 +27,7 @@
 #include "state/guc.h"
 #include "state/parameters.h"
 
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
@@ -352,6 +353,7 @@ static bool login_sasl_continue(struct server *server, struct reader *reader)
                         login->scram.salt_length, login->scram.iterations, &keys))
         return login_malformed(server, "cannot derive the SCRAM keys");
     char *final = scram_client_final(&login->scram, &keys);
+    OPENSSL_cleanse(&keys, sizeof keys);
     if (final == NULL)
         return login_malformed(server, "cannot compute the SCRAM proof");
     struct buffer message = {0};
@@ -465,6 +467,8 @@ static bool login_ready(struct server *server)
                                   server, "session is not of the kind of target_session_attrs"));
         return false;
     }
+    if (buffer_length(server->input) > WORKER_KEEP_SIZE)
+        return login_malformed(server, "the server sends what it was not asked for");
     microseconds now = loop_now(server->worker->loop);
     server->parameters = parameters_intern(&server->login->parameters);
     server_login_free(&server->login);
