@@ -87,8 +87,9 @@ def test_those_in_line_are_told_too(pgsluice, cluster, threads):
     for answer in answers:
         with pytest.raises(psycopg.OperationalError) as raised:
             answer.result(AT_ONCE)
-        assert raised.value.sqlstate == "08001"
-        assert re.search("refused|reset", raised.value.diag.message_primary)
+        # Whichever of its last moments the new attempt has met.
+        assert raised.value.sqlstate in ("08001", "57P03")
+        assert re.search("refused|reset|closed|shut", raised.value.diag.message_primary)
     cluster.start()
     for waiter in waiters:
         wait_until(lambda waiter=waiter: works(waiter), timeout=10, what="it has recovered")
