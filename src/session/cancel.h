@@ -22,8 +22,8 @@ struct client;
 struct server;
 struct worker;
 
-/* The pid of a cancel key: worker in the upper bits. */
-#define CANCEL_SLOT_BITS 24
+/* The pid of a cancel key: worker in the upper bits, with room for 2047 and a positive number. */
+#define CANCEL_SLOT_BITS 20
 uint32_t cancel_pid(unsigned worker, uint32_t slot);
 
 /* `client` brought a cancel request; it is closed when the request has been carried out. */

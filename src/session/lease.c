@@ -44,7 +44,9 @@ static void lease_tell_parameters(struct client *client, struct server *server)
 /* A leased connection that has been quiet for a while may have ended: looks. */
 static bool lease_is_open(struct server *server, microseconds now)
 {
-    return now - server->member.idle_since <= LEASE_TRUST || server_relay_is_alive(server);
+    if (!server->fatal && now - server->member.idle_since <= LEASE_TRUST)
+        return true;
+    return server_relay_is_alive(server);
 }
 
 static void lease_link(struct client *client, struct server *server)

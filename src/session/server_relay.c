@@ -601,8 +601,10 @@ static void relay_after(struct server *server)
         relay_take_answer(server);
     if (relay_is_out_of_hands(server, client))
         return;
+    if (server->fatal && server->state == SERVER_IDLE)
+        server_lost(server); /* its end of file may take a while: nobody is to get it */
     server_relay_probe(server);
-    if (server->state == SERVER_CLOSED)
+    if (server->state == SERVER_CLOSED || server->dying)
         return;
     if (server->state == SERVER_PREPARING && pipeline_is_empty(&server->pipeline)) {
         server->prepared_now = false;
@@ -699,12 +701,11 @@ void server_relay_readable(struct server *server)
 
 bool server_relay_is_alive(struct server *server)
 {
-    if (stream_is_quiet(&server->stream))
+    if (!server->fatal && stream_is_quiet(&server->stream))
         return true;
     uint8_t *memory = memory_zeroed(sizeof server->worker->scratch);
-    do
+    while (server->state != SERVER_CLOSED && !server->fatal && !stream_is_quiet(&server->stream))
         relay_read(server, memory);
-    while (server->state != SERVER_CLOSED && !server->fatal && !stream_is_quiet(&server->stream));
     free(memory);
     if (server->state != SERVER_CLOSED && server->fatal)
         server_lost(server);
