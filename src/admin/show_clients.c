@@ -11,7 +11,6 @@
 #include "state/statement.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* PgBouncer's columns first, in its order, then our own. */
 static const struct reply_column columns[] = {
@@ -52,22 +51,6 @@ static const char *state_text(const struct client *client)
     return client->state == CLIENT_WAITING ? "waiting" : "active";
 }
 
-static void show_address(struct show_row *row, const struct client *client)
-{
-    char text[ADDRESS_TEXT_SIZE] = "";
-    struct address peer;
-    unsigned port = 0;
-    if (stream_peer(&client->stream, &peer)) {
-        address_format(&peer, text);
-        port = address_port(&peer);
-        char *colon = strrchr(text, ':');
-        if (port != 0 && colon != NULL)
-            *colon = '\0';
-    }
-    show_row_copy(row, text);
-    show_row_number(row, port);
-}
-
 static void show_client(struct console_request *request, const struct worker *worker,
                         const struct client *client)
 {
@@ -80,6 +63,7 @@ static void show_client(struct console_request *request, const struct worker *wo
     const char *application =
         client->told != NULL ? parameters_find(client->told, "application_name") : NULL;
     char pins[PIN_TEXT_SIZE];
+    struct address peer;
     pin_format(client->pins, pins);
     struct show_row row = {0};
     show_row_text(&row, "C");
@@ -87,7 +71,7 @@ static void show_client(struct console_request *request, const struct worker *wo
                   client->settings != NULL ? client->settings->user : client_login_user(client));
     show_row_text(&row, client->settings != NULL ? client->settings->database : "pgsluice");
     show_row_text(&row, state_text(client));
-    show_address(&row, client);
+    show_row_address(&row, stream_peer(&client->stream, &peer) ? &peer : NULL);
     show_row_text(&row, "");
     show_row_number(&row, 0);
     show_row_time(&row, client->connected_at, now);

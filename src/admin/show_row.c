@@ -43,6 +43,15 @@ void show_row_time(struct show_row *row, microseconds when, microseconds now)
     show_row_copy(row, text);
 }
 
+void show_row_address(struct show_row *row, const struct address *address)
+{
+    char text[ADDRESS_TEXT_SIZE] = "";
+    if (address != NULL)
+        address_format_host(address, text);
+    show_row_copy(row, text);
+    show_row_number(row, address != NULL ? address_port(address) : 0);
+}
+
 void show_row_send(struct show_row *row, struct buffer *reply)
 {
     reply_data_row(reply, row->values, row->count);

@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "io/address.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,8 @@ void show_row_copy(struct show_row *row, const char *text);
 void show_row_number(struct show_row *row, uint64_t number);
 /* A point on the monotonic clock as date and time, UTC; `now` is the present one. */
 void show_row_time(struct show_row *row, microseconds when, microseconds now);
+/* Two columns: address and port; NULL where there is none. */
+void show_row_address(struct show_row *row, const struct address *address);
 void show_row_send(struct show_row *row, struct buffer *reply);
 
 #endif

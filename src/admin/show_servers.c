@@ -10,7 +10,6 @@
 #include "state/statement.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* PgBouncer's columns first, in its order, then our own. */
 static const struct reply_column columns[] = {
@@ -48,15 +47,7 @@ static void show_server(struct console_request *request, const struct worker *wo
                         const struct server *server)
 {
     microseconds now = loop_now(worker->loop);
-    char address[ADDRESS_TEXT_SIZE] = "", id[32], link[32] = "";
-    unsigned port = 0;
-    if (server->address.length > 0) {
-        address_format(&server->address, address);
-        port = address_port(&server->address);
-        char *colon = strrchr(address, ':');
-        if (port != 0 && colon != NULL)
-            *colon = '\0';
-    }
+    char id[32], link[32] = "";
     snprintf(id, sizeof id, "%u", server->backend_pid);
     if (server->client != NULL)
         snprintf(link, sizeof link, "%u", client_pid(server->client));
@@ -67,8 +58,7 @@ static void show_server(struct console_request *request, const struct worker *wo
     show_row_text(&row, server->settings->user);
     show_row_text(&row, server->settings->database);
     show_row_text(&row, server_state_name(server->state));
-    show_row_text(&row, address);
-    show_row_number(&row, port);
+    show_row_address(&row, server->address.length > 0 ? &server->address : NULL);
     show_row_text(&row, "");
     show_row_number(&row, 0);
     show_row_time(&row, server->member.opened_at, now);

@@ -71,20 +71,26 @@ static void format_unix(const struct address *address, char text[ADDRESS_TEXT_SI
     }
 }
 
+void address_format_host(const struct address *address, char text[ADDRESS_TEXT_SIZE])
+{
+    if (address->any.sa_family == AF_UNIX)
+        format_unix(address, text);
+    else if (getnameinfo(&address->any, address->length, text, ADDRESS_TEXT_SIZE, NULL, 0,
+                         NI_NUMERICHOST) != 0)
+        snprintf(text, ADDRESS_TEXT_SIZE, "unknown address");
+}
+
 void address_format(const struct address *address, char text[ADDRESS_TEXT_SIZE])
 {
-    if (address->any.sa_family == AF_UNIX) {
-        format_unix(address, text);
-        return;
-    }
-    char host[INET6_ADDRSTRLEN + 1 + 16]; /* and a zone */
-    if (getnameinfo(&address->any, address->length, host, sizeof(host), NULL, 0, NI_NUMERICHOST) !=
-        0) {
-        snprintf(text, ADDRESS_TEXT_SIZE, "unknown address");
-        return;
-    }
-    bool ipv6 = address->any.sa_family == AF_INET6;
-    snprintf(text, ADDRESS_TEXT_SIZE, ipv6 ? "[%s]:%u" : "%s:%u", host, address_port(address));
+    char host[ADDRESS_TEXT_SIZE];
+    address_format_host(address, host);
+    /* A numeric address with its zone is far shorter than the room for it. */
+    if (address->any.sa_family == AF_INET6)
+        snprintf(text, ADDRESS_TEXT_SIZE, "[%.100s]:%u", host, address_port(address));
+    else if (address->any.sa_family == AF_INET)
+        snprintf(text, ADDRESS_TEXT_SIZE, "%.100s:%u", host, address_port(address));
+    else
+        memcpy(text, host, sizeof host);
 }
 
 unsigned address_port(const struct address *address)

@@ -25,6 +25,8 @@ bool address_parse_numeric(const char *text, unsigned port, struct address *addr
 bool address_unix(const char *folder, unsigned port, struct address *address);
 /* "10.0.0.1:5432", "[::1]:5432", "unix:/run/x/.s.PGSQL.5432". */
 void address_format(const struct address *address, char text[ADDRESS_TEXT_SIZE]);
+/* The same without the port: "10.0.0.1", "::1", "unix:/run/x/.s.PGSQL.5432". */
+void address_format_host(const struct address *address, char text[ADDRESS_TEXT_SIZE]);
 unsigned address_port(const struct address *address);
 
 #endif

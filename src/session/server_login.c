@@ -88,7 +88,7 @@ static struct failure *login_network_failure(const struct server *server, const 
     const char *name = host->host != NULL ? host->host : host->hostaddr;
     char address[ADDRESS_TEXT_SIZE] = "";
     if (server->address.length > 0)
-        address_format(&server->address, address);
+        address_format_host(&server->address, address);
     char *message = memory_printf("connection to server at \"%s\"%s%s%s, port %u failed: %s", name,
                                   address[0] != '\0' ? " (" : "", address,
                                   address[0] != '\0' ? ")" : "", host->port, reason);

@@ -17,12 +17,13 @@ static void numeric_addresses_survive_a_round_trip(void **state)
         unsigned port;
         int family;
         const char *wanted;
+        const char *host;
     } cases[] = {
-        {"10.0.0.1", 5432, AF_INET, "10.0.0.1:5432"},
-        {"0.0.0.0", 0, AF_INET, "0.0.0.0:0"},
-        {"::1", 65535, AF_INET6, "[::1]:65535"},
-        {"2001:DB8::0:1", 6432, AF_INET6, "[2001:db8::1]:6432"},
-        {"::ffff:10.0.0.1", 1, AF_INET6, "[::ffff:10.0.0.1]:1"},
+        {"10.0.0.1", 5432, AF_INET, "10.0.0.1:5432", "10.0.0.1"},
+        {"0.0.0.0", 0, AF_INET, "0.0.0.0:0", "0.0.0.0"},
+        {"::1", 65535, AF_INET6, "[::1]:65535", "::1"},
+        {"2001:DB8::0:1", 6432, AF_INET6, "[2001:db8::1]:6432", "2001:db8::1"},
+        {"::ffff:10.0.0.1", 1, AF_INET6, "[::ffff:10.0.0.1]:1", "::ffff:10.0.0.1"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct address address;
@@ -32,6 +33,8 @@ static void numeric_addresses_survive_a_round_trip(void **state)
         assert_int_equal(address_port(&address), cases[i].port);
         address_format(&address, text);
         assert_string_equal(text, cases[i].wanted);
+        address_format_host(&address, text);
+        assert_string_equal(text, cases[i].host);
     }
 }
 
