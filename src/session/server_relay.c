@@ -276,7 +276,7 @@ static void relay_command_complete(struct server *server, const struct frame *fr
     case TAG_DISCARD_ALL:
         server->look = true;
         if (server->client != NULL)
-            server->client->pins = 0;
+            server->client->pins &= PIN_LOAD; /* there is no unloading */
         relay_forget_statements(server);
         break;
     case TAG_DEALLOCATE_ALL:
