@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /* An object that waits for the turn's end. */
@@ -24,6 +26,7 @@ struct deferred {
 struct watch {
     SLIST_ENTRY(watch) link;
     struct event *event; /* owned */
+    int timer;           /* owned descriptor, or -1 */
     void (*on_time)(void *context);
     void (*on_signal)(int number, void *context);
     void *context;
@@ -108,6 +111,8 @@ void loop_free(struct loop *loop)
     while ((watch = SLIST_FIRST(&loop->watches)) != NULL) {
         SLIST_REMOVE_HEAD(&loop->watches, link);
         event_free(watch->event);
+        if (watch->timer >= 0)
+            close(watch->timer);
         free(watch);
     }
     /* A cancelled lookup ends in a callback that evdns has put off: give it its turn. */
@@ -181,12 +186,13 @@ void loop_defer(struct loop *loop, void (*release)(void *object), void *object)
     loop->deferred[loop->deferred_count++] = (struct deferred){release, object};
 }
 
-static void on_time(evutil_socket_t unused, short events, void *context)
+static void on_time(evutil_socket_t timer, short events, void *context)
 {
-    (void)unused;
     (void)events;
+    uint64_t expirations;
     struct watch *watch = context;
-    watch->on_time(watch->context);
+    if (read(timer, &expirations, sizeof(expirations)) == sizeof(expirations))
+        watch->on_time(watch->context);
 }
 
 static void on_signal(evutil_socket_t number, short events, void *context)
@@ -196,12 +202,11 @@ static void on_signal(evutil_socket_t number, short events, void *context)
     watch->on_signal((int)number, watch->context);
 }
 
-static void loop_watch(struct loop *loop, struct watch *watch, struct event *event,
-                       const struct timeval *interval)
+static void loop_watch(struct loop *loop, struct watch *watch, struct event *event)
 {
     loop_assert_owner(loop);
     watch->event = event;
-    check(event != NULL && event_add(event, interval) == 0);
+    check(event != NULL && event_add(event, NULL) == 0);
     SLIST_INSERT_HEAD(&loop->watches, watch, link);
 }
 
@@ -211,8 +216,17 @@ void loop_every(struct loop *loop, microseconds interval, void (*callback)(void 
     struct watch *watch = memory_new(struct watch);
     watch->on_time = callback;
     watch->context = context;
-    struct timeval period = {.tv_sec = interval / CLOCK_SECOND, .tv_usec = interval % CLOCK_SECOND};
-    loop_watch(loop, watch, event_new(loop->base, -1, EV_PERSIST, on_time, watch), &period);
+    struct timespec period = {.tv_sec = interval / CLOCK_SECOND,
+                              .tv_nsec = interval % CLOCK_SECOND * 1000};
+    struct itimerspec times = {.it_interval = period, .it_value = period};
+    /*
+     * A timer of libevent's would give every epoll_wait a limit, and the kernel would set and
+     * cancel a timer of its own at each wake-up. This one is set once.
+     */
+    watch->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    check(watch->timer >= 0 && timerfd_settime(watch->timer, 0, &times, NULL) == 0);
+    loop_watch(loop, watch,
+               event_new(loop->base, watch->timer, EV_READ | EV_PERSIST, on_time, watch));
 }
 
 void loop_on_signal(struct loop *loop, int number, void (*callback)(int number, void *context),
@@ -221,7 +235,8 @@ void loop_on_signal(struct loop *loop, int number, void (*callback)(int number, 
     struct watch *watch = memory_new(struct watch);
     watch->on_signal = callback;
     watch->context = context;
-    loop_watch(loop, watch, evsignal_new(loop->base, number, on_signal, watch), NULL);
+    watch->timer = -1;
+    loop_watch(loop, watch, evsignal_new(loop->base, number, on_signal, watch));
 }
 
 void *loop_base(struct loop *loop)
