@@ -32,5 +32,10 @@ bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *cal
  * letter case; or an identifier with Unicode escapes. A substring check that takes nanoseconds.
  */
 bool lexer_may_change_state(const char *sql, size_t length);
+/*
+ * True where the text may name a setting: SET, RESET and set_config() have the letters "set" in
+ * common, in any letter case. As quick; lexer_custom_names() need not be asked where it is false.
+ */
+bool lexer_may_name_settings(const char *sql, size_t length);
 
 #endif

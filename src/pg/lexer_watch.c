@@ -1,5 +1,5 @@
 /*
- * lexer_watch.c: the check that every Query and Parse passes. The text is looked at sixteen bytes
+ * lexer_watch.c: the checks that every Query and Parse passes. The text is looked at sixteen bytes
  * at a time, in a form that compilers turn into vector instructions, for a pair of letters out of
  * each word; only where such a pair stands are the words compared.
  */
@@ -137,4 +137,44 @@ bool lexer_may_change_state(const char *sql, size_t length)
         return false;
     memcpy(last, bytes + start, length - start);
     return watched_in_chunk(bytes, length, start, last);
+}
+
+/* True where "et" begins in the chunk; CHUNK + 1 bytes are read. */
+static inline bool has_end_of_set(const uint8_t *chunk)
+{
+    uint8_t any = 0;
+
+    for (int i = 0; i < CHUNK; i++) {
+        uint8_t first = chunk[i] | CASE_BIT;
+        uint8_t second = chunk[i + 1] | CASE_BIT;
+        any |= (uint8_t)(first == 'e') & (uint8_t)(second == 't');
+    }
+    return any != 0;
+}
+
+/* True where "set" begins in the text, at `from` or behind it, before `to`. */
+static bool has_set(const uint8_t *sql, size_t length, size_t from, size_t to)
+{
+    for (size_t i = from; i < to && i + 3 <= length; i++) {
+        if (same_letters(sql + i, "set", 3))
+            return true;
+    }
+    return false;
+}
+
+bool lexer_may_name_settings(const char *sql, size_t length)
+{
+    const uint8_t *bytes = (const uint8_t *)sql;
+    uint8_t last[CHUNK + 1] = {0};
+    size_t start = 0;
+
+    for (; length - start > CHUNK; start += CHUNK) {
+        if (has_end_of_set(bytes + start) &&
+            has_set(bytes, length, start > 0 ? start - 1 : 0, start + CHUNK))
+            return true;
+    }
+    if (start == length)
+        return false;
+    memcpy(last, bytes + start, length - start);
+    return has_end_of_set(last) && has_set(bytes, length, start > 0 ? start - 1 : 0, length);
 }

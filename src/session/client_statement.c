@@ -42,16 +42,6 @@ static void statement_note_name(const char *name, void *context)
         client->pins |= PIN_SETTING;
 }
 
-/* SET, RESET and set_config() have three letters in common. */
-static bool statement_may_name_settings(const char *sql, size_t length)
-{
-    for (size_t i = 0; i + 2 < length; i++) {
-        if ((sql[i + 2] | 0x20) == 't' && (sql[i + 1] | 0x20) == 'e' && (sql[i] | 0x20) == 's')
-            return true;
-    }
-    return false;
-}
-
 /* True where the text may set what it does not name. */
 static bool statement_look(struct client *client, const char *sql, size_t length)
 {
@@ -59,7 +49,7 @@ static bool statement_look(struct client *client, const char *sql, size_t length
         return false;
     if (lexer_may_change_state(sql, length))
         client->server->look = true;
-    return statement_may_name_settings(sql, length) &&
+    return lexer_may_name_settings(sql, length) &&
            !lexer_custom_names(sql, length, statement_note_name, client);
 }
 

@@ -316,6 +316,35 @@ static void temporary_is_a_word(void **state)
     assert_false(may_change("temp\xc3\xa9rature"));
 }
 
+/* In a copy of its own size, so that a read past its end is seen. */
+static bool may_name(const char *sql, size_t length)
+{
+    char *copy = malloc(length > 0 ? length : 1);
+    assert_non_null(copy);
+    memcpy(copy, sql, length);
+    bool result = lexer_may_name_settings(copy, length);
+    free(copy);
+    return result;
+}
+
+static void settings_are_seen_wherever_they_stand(void **context)
+{
+    (void)context;
+    for (size_t before = 0; before < 40; before++) {
+        for (size_t after = 0; after < 20; after++) {
+            char sql[80];
+            int length =
+                snprintf(sql, sizeof sql, "%.*s%s%.*s", (int)before,
+                         "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+                         before % 2 == 0 ? "SET" : "seT", (int)after, "tttttttttttttttttttt");
+            assert_true(may_name(sql, (size_t)length));
+            assert_false(may_name(sql, before + 2));
+        }
+    }
+    assert_false(may_name("", 0));
+    assert_false(may_name("SELECT abalance FROM pgbench_accounts WHERE aid BETWEEN 1 AND 2", 63));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +363,7 @@ int main(void)
         cmocka_unit_test(words_that_are_cut_off_are_not_seen),
         cmocka_unit_test(ordinary_text_changes_nothing),
         cmocka_unit_test(temporary_is_a_word),
+        cmocka_unit_test(settings_are_seen_wherever_they_stand),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
