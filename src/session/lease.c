@@ -405,7 +405,10 @@ static bool lease_end_commands(struct server *server)
     struct buffer messages = {0};
     if (head != NULL && !head->ours && !server->clean_cancelled && !pipeline->copying_in)
         cancel_start(server);
-    if (pipeline->copying_in) {
+    /* An Execute that is not answered yet may begin a COPY IN; outside of one the server ignores
+     * CopyFail. */
+    bool may_copy_in = pipeline->unsynced && pipeline->count > 0 && !pipeline->skipping;
+    if (pipeline->copying_in || may_copy_in) {
         request_copy_fail(&messages, "the client has disconnected");
         pipeline_push(pipeline, (struct pipeline_entry){.kind = PIPELINE_COPY_END, .ours = true});
     }
