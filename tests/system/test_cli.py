@@ -223,7 +223,7 @@ def test_startup_check_of_an_unreachable_database(pgsluice, tmp_path, choice, st
     url = f"postgresql://app:app-secret@127.0.0.1:{closed}/app"
     if status == 0:
         daemon = pgsluice(databases={"app": {"url": url}}, startup_check=choice)
-        assert str(closed) in daemon.log()
+        daemon.wait_for_log(str(closed))
         return
     path = tmp_path / "pgsluice.ini"
     path.write_text(f"[pgsluice]\nlisten = 127.0.0.1:{PORTS.take()}\n"
