@@ -27,8 +27,7 @@
 /* How long a server connection may take to become clean after its client has gone. */
 #define LEASE_CLEANING_LIMIT (10 * CLOCK_SECOND)
 
-/* What the server told since may differ from what this client was told last. */
-static void lease_tell_parameters(struct client *client, struct server *server)
+void lease_tell_parameters(struct client *client, struct server *server)
 {
     if (client->told == server->parameters || client->told == NULL)
         return;

@@ -44,6 +44,9 @@ void lease_settle(struct server *server);
 void lease_abandon(struct server *server);
 /* Further steps of cleaning, after replies. */
 void lease_clean(struct server *server);
+/* What the server has told since may differ from what this client was told last: tells the
+ * difference. The client may be closed by it. */
+void lease_tell_parameters(struct client *client, struct server *server);
 /* Own messages at the beginning of a lease were answered (ping, switch): goes on. */
 void lease_prepared(struct server *server);
 

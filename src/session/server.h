@@ -90,7 +90,6 @@ struct server {
     bool clean_cancelled : 1;  /* CLEANING: the cancel was sent */
     bool own_query_failed : 1; /* an error came for the own query at the pipeline's head */
     /* What a wake-up's replies have brought, to be acted on when its bytes are worked off: */
-    bool prepared_now : 1;       /* a ping was answered */
     bool switched : 1;           /* NOTE_SWITCH has come back */
     bool switch_failed : 1;      /* with an error: `failure` says why */
     bool answered : 1;           /* NOTE_ASK has come back */

@@ -39,9 +39,6 @@ static void relay_own_query_done(struct server *server, enum server_note note,
     bool worked = end == PIPELINE_COMPLETED && !server->own_query_failed;
     server->own_query_failed = false;
     switch (note) {
-    case SERVER_NOTE_PING:
-        server->prepared_now = true;
-        break;
     case SERVER_NOTE_SWITCH:
         server->switched = true;
         if (worked) {
@@ -534,15 +531,8 @@ static void relay_switched(struct server *server)
 {
     struct client *client = server->client;
     server->switched = false;
-    if (client == NULL || client->told == NULL || client->told == server->parameters)
-        return;
-    struct buffer messages = {0};
-    parameters_write_difference(client->told, server->parameters, &messages);
-    parameters_release(&client->told);
-    client->told = parameters_retain(server->parameters);
-    if (buffer_length(&messages) > 0)
-        (void)client_send(client, &messages);
-    buffer_release(&messages);
+    if (client != NULL)
+        lease_tell_parameters(client, server);
 }
 
 /* Nobody can tell how many ReadyForQuery a failed COPY IN still brings: asks (pipeline.h). */
@@ -607,7 +597,6 @@ static void relay_after(struct server *server)
     if (server->state == SERVER_CLOSED || server->dying)
         return;
     if (server->state == SERVER_PREPARING && pipeline_is_empty(&server->pipeline)) {
-        server->prepared_now = false;
         lease_prepared(server);
         return;
     }
