@@ -4,7 +4,6 @@
 #include "io/loop.h"
 #include "pg/frame.h"
 #include "pg/lexer.h"
-#include "pg/lexer_token.h"
 #include "pg/message.h"
 #include "pg/pairs.h"
 #include "pg/reader.h"
@@ -16,7 +15,6 @@
 #include "state/pipeline.h"
 #include "state/statement.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* A Parse has to be known whole, to be prepared elsewhere later. An unnamed one that is longer
@@ -71,7 +69,7 @@ static void statement_look_at_bound(struct client *client, const struct statemen
 
 /* ---- Parts of the dialogue with the server ---- */
 
-static void statement_push(struct server *server, enum pipeline_kind kind, bool ours,
+void client_statement_push(struct server *server, enum pipeline_kind kind, bool ours,
                            enum server_note note, struct server_undo *undo)
 {
     if (server->pipeline.count == 0)
@@ -99,8 +97,8 @@ static void statement_evict(struct server *server, struct batch *batch)
                                            server->settings->prepared_statements)) != NULL) {
         request_close(batch_made_begin(batch), 'S', victim->name);
         batch_made_end(batch);
-        statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT,
-                       server_undo_new("", victim));
+        client_statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT,
+                              server_undo_new("", victim));
         statement_release(&victim);
     }
 }
@@ -111,7 +109,7 @@ static void statement_make_room(struct server *server, struct batch *batch, cons
 {
     request_close(batch_made_begin(batch), 'S', name);
     batch_made_end(batch);
-    statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT, NULL);
+    client_statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT, NULL);
 }
 
 static void statement_prepare(struct server *server, struct batch *batch,
@@ -123,7 +121,7 @@ static void statement_prepare(struct server *server, struct batch *batch,
     batch_made_end(batch);
     struct server_undo *undo = server_undo_new("", statement);
     undo->cached = cached;
-    statement_push(server, PIPELINE_PARSE, true, SERVER_NOTE_PREPARE, undo);
+    client_statement_push(server, PIPELINE_PARSE, true, SERVER_NOTE_PREPARE, undo);
 }
 
 /* Makes sure that the server connection has a named statement. */
@@ -181,7 +179,7 @@ static void statement_ensure_unnamed(struct client *client, struct server *serve
     }
     request_close(batch_made_begin(batch), 'S', "");
     batch_made_end(batch);
-    statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_UNNAMED, NULL);
+    client_statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_UNNAMED, NULL);
 }
 
 /* ---- Messages that are not all there ---- */
@@ -219,12 +217,7 @@ bool client_statement_needs_more(const struct frame *frame, size_t available)
 
 /* ---- Names in doubt ---- */
 
-/*
- * True where it is not known what the name stands for, because a Parse or Close ahead of an earlier
- * Sync has no answer yet. Behind the same Sync there is no doubt: an error there skips this message
- * too.
- */
-static bool statement_name_is_in_doubt(const struct client *client, const char *name)
+bool client_statement_name_is_in_doubt(const struct client *client, const char *name)
 {
     const struct server *server = client->server;
     if (server->pipeline.ready_owed == 0)
@@ -268,7 +261,7 @@ static enum client_statement_answer statement_parse_unnamed(struct client *clien
         server_drop_unnamed(server);
         server->unnamed = statement_retain(client->unnamed);
     }
-    statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_UNNAMED, undo);
+    client_statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_UNNAMED, undo);
     return CLIENT_STATEMENT_FORWARD;
 }
 
@@ -286,8 +279,8 @@ static enum client_statement_answer statement_parse_taken(struct client *client,
     statement_evict(server, batch);
     request_parse(batch_made_begin(batch), taken_by->name, content, length);
     batch_made_end(batch);
-    statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NAME_TAKEN,
-                   server_undo_new(name, taken_by));
+    client_statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NAME_TAKEN,
+                          server_undo_new(name, taken_by));
     return CLIENT_STATEMENT_TAKEN;
 }
 
@@ -314,7 +307,7 @@ static enum client_statement_answer statement_parse_named(struct client *client,
     batch_made_end(batch);
     struct server_undo *undo = server_undo_new(name, statement);
     undo->cached = !cached;
-    statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NAMED, undo);
+    client_statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NAMED, undo);
     statement_evict(server, batch);
     statement_release(&statement);
     return CLIENT_STATEMENT_TAKEN;
@@ -330,7 +323,7 @@ static enum client_statement_answer statement_parse_unkept(struct client *client
     server_drop_unnamed(server);
     server->unnamed_unkept = true;
     server->look = true;
-    statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_UNNAMED, undo);
+    client_statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_UNNAMED, undo);
     return CLIENT_STATEMENT_FORWARD;
 }
 
@@ -357,7 +350,7 @@ static enum client_statement_answer statement_parse(struct client *client, struc
         return CLIENT_STATEMENT_MALFORMED;
     if (name[0] == '\0')
         return statement_parse_unnamed(client, content, length);
-    if (statement_name_is_in_doubt(client, name))
+    if (client_statement_name_is_in_doubt(client, name))
         return CLIENT_STATEMENT_MORE;
     (void)statement_look(client, (const char *)content, strlen((const char *)content));
     *taken = frame->size;
@@ -403,14 +396,14 @@ static enum client_statement_answer statement_bind(struct client *client, struct
         statement_ensure_unnamed(client, server, batch);
         if (client->unnamed != NULL)
             statement_look_at_bound(client, client->unnamed);
-        statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
+        client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD;
     }
-    if (statement_name_is_in_doubt(client, name))
+    if (client_statement_name_is_in_doubt(client, name))
         return CLIENT_STATEMENT_MORE;
     struct statement *statement = statement_names_find(client->statements, name);
     if (statement == NULL) {
-        statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
+        client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD; /* the server says that there is no such statement */
     }
     if (statement_prepare_is_in_doubt(server, statement))
@@ -418,7 +411,7 @@ static enum client_statement_answer statement_bind(struct client *client, struct
     statement_look_at_bound(client, statement);
     statement_ensure(server, batch, statement);
     statement_rewrite_bind(batch, frame, portal, name, statement->name);
-    statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
+    client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
     *taken = (size_t)(at - frame->body) + FRAME_HEADER_SIZE;
     return CLIENT_STATEMENT_TAKEN;
 }
@@ -430,7 +423,7 @@ static enum client_statement_answer statement_describe(struct client *client, st
     struct server *server = client->server;
     if (!pipeline_accepts(&server->pipeline, PIPELINE_DESCRIBE))
         return CLIENT_STATEMENT_DROP;
-    if (what == 'S' && statement_name_is_in_doubt(client, name))
+    if (what == 'S' && client_statement_name_is_in_doubt(client, name))
         return CLIENT_STATEMENT_MORE;
     struct statement *statement =
         what == 'S' ? statement_names_find(client->statements, name) : NULL;
@@ -441,7 +434,7 @@ static enum client_statement_answer statement_describe(struct client *client, st
         statement_ensure_unnamed(client, server, batch);
     }
     if (statement == NULL) {
-        statement_push(server, PIPELINE_DESCRIBE, false, SERVER_NOTE_NONE, NULL);
+        client_statement_push(server, PIPELINE_DESCRIBE, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD;
     }
     if (statement_prepare_is_in_doubt(server, statement))
@@ -449,7 +442,7 @@ static enum client_statement_answer statement_describe(struct client *client, st
     statement_ensure(server, batch, statement);
     request_describe(batch_made_begin(batch), 'S', statement->name);
     batch_made_end(batch);
-    statement_push(server, PIPELINE_DESCRIBE, false, SERVER_NOTE_NONE, NULL);
+    client_statement_push(server, PIPELINE_DESCRIBE, false, SERVER_NOTE_NONE, NULL);
     *taken = frame->size;
     return CLIENT_STATEMENT_TAKEN;
 }
@@ -471,7 +464,7 @@ static enum client_statement_answer statement_close(struct client *client, char 
         server_drop_unnamed(server);
         note = SERVER_NOTE_UNNAMED;
     } else if (what == 'S') {
-        if (statement_name_is_in_doubt(client, name))
+        if (client_statement_name_is_in_doubt(client, name))
             return CLIENT_STATEMENT_MORE;
         struct statement *statement = statement_names_find(client->statements, name);
         if (statement != NULL) {
@@ -480,7 +473,7 @@ static enum client_statement_answer statement_close(struct client *client, char 
             (void)statement_names_remove(&client->statements, name);
         }
     }
-    statement_push(server, PIPELINE_CLOSE, false, note, undo);
+    client_statement_push(server, PIPELINE_CLOSE, false, note, undo);
     return CLIENT_STATEMENT_FORWARD;
 }
 
@@ -501,75 +494,4 @@ enum client_statement_answer client_statement_message(struct client *client, str
     if (frame->type == MESSAGE_DESCRIBE)
         return statement_describe(client, batch, frame, what, name, taken);
     return statement_close(client, what, name);
-}
-
-/* ---- DEALLOCATE ---- */
-
-/* The name that a text of nothing but DEALLOCATE [PREPARE] name holds; false where it is another.
- */
-static bool statement_deallocated_name(const char *sql, size_t length, struct buffer *name)
-{
-    struct lexer_token_source source = {sql, sql + length};
-    struct lexer_token token = lexer_token_next(&source);
-    if (!lexer_token_is_word(&token, "deallocate"))
-        return false;
-    token = lexer_token_next(&source);
-    if (lexer_token_is_word(&token, "prepare"))
-        token = lexer_token_next(&source);
-    if ((token.kind != LEXER_TOKEN_WORD && token.kind != LEXER_TOKEN_QUOTED) ||
-        lexer_token_is_word(&token, "all") || !lexer_token_append_value(&token, name))
-        return false;
-    buffer_append(name, "", 1);
-    do
-        token = lexer_token_next(&source);
-    while (lexer_token_is_symbol(&token, ';'));
-    return token.kind == LEXER_TOKEN_END;
-}
-
-/* DEALLOCATE ALL, DISCARD and the like: until the answer has come, no name's meaning is known. */
-static bool statement_forgets(const char *sql, size_t length)
-{
-    struct lexer_token_source source = {sql, sql + length};
-    struct lexer_token token = lexer_token_next(&source);
-    return lexer_token_is_word(&token, "deallocate") || lexer_token_is_word(&token, "discard");
-}
-
-/* The name is forgotten; the server is made to answer as it would by a statement that was prepared
- * for this, which is neither the client's nor anybody else's. */
-static void statement_deallocate(struct client *client, struct batch *batch, const char *name,
-                                 struct statement *statement)
-{
-    struct server *server = client->server;
-    request_query(batch_made_begin(batch),
-                  "PREPARE " STATEMENT_NAME_PREFIX "deallocate AS SELECT 1");
-    batch_made_end(batch);
-    statement_push(server, PIPELINE_QUERY, true, SERVER_NOTE_PREPARE, NULL);
-    request_query(batch_made_begin(batch), "DEALLOCATE " STATEMENT_NAME_PREFIX "deallocate");
-    batch_made_end(batch);
-    statement_push(server, PIPELINE_QUERY, false, SERVER_NOTE_CLOSE,
-                   server_undo_new(name, statement));
-    (void)statement_names_remove(&client->statements, name);
-}
-
-enum client_statement_answer client_statement_query(struct client *client, struct batch *batch,
-                                                    const char *sql, size_t length)
-{
-    if (client->statements == NULL)
-        return CLIENT_STATEMENT_FORWARD;
-    struct buffer name = {0};
-    enum client_statement_answer answer = CLIENT_STATEMENT_FORWARD;
-    if (statement_deallocated_name(sql, length, &name)) {
-        const char *word = (const char *)buffer_bytes(&name);
-        struct statement *statement = statement_names_find(client->statements, word);
-        if (statement_name_is_in_doubt(client, word)) {
-            answer = CLIENT_STATEMENT_MORE;
-        } else if (statement != NULL) {
-            statement_deallocate(client, batch, word, statement);
-            answer = CLIENT_STATEMENT_TAKEN;
-        }
-    }
-    if (answer == CLIENT_STATEMENT_FORWARD && statement_forgets(sql, length))
-        client->server->forgetting = true;
-    buffer_release(&name);
-    return answer;
 }

@@ -6,6 +6,8 @@
 #ifndef PGSLUICE_SESSION_CLIENT_STATEMENT_H
 #define PGSLUICE_SESSION_CLIENT_STATEMENT_H
 
+#include "session/server.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -37,6 +39,16 @@ enum client_statement_answer client_statement_message(struct client *client, str
  */
 enum client_statement_answer client_statement_query(struct client *client, struct batch *batch,
                                                     const char *sql, size_t length);
+/* What else is put into a batch about statements: an entry for the pipeline, and the server's
+ * counts of what is under way. */
+void client_statement_push(struct server *server, enum pipeline_kind kind, bool ours,
+                           enum server_note note, struct server_undo *undo);
+/*
+ * True where it is not known what the name stands for, because a Parse or Close ahead of an earlier
+ * Sync has no answer yet. Behind the same Sync there is no doubt: an error there skips this message
+ * too.
+ */
+bool client_statement_name_is_in_doubt(const struct client *client, const char *name);
 /* SQL that the client is about to run: marks the lease where it may change the session's state, and
  * pins the client where it may set what nobody can ask for later. */
 void client_statement_look(struct client *client, const char *sql, size_t length);

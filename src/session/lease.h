@@ -12,7 +12,11 @@
 
 struct batch;
 struct client;
+struct failure;
 struct server;
+
+/* How long a server connection may take to become clean after its client has gone. */
+#define LEASE_CLEANING_LIMIT (10 * CLOCK_SECOND)
 
 /* How session does what a pool decides (pool.h). */
 extern const struct pool_methods lease_methods;
@@ -47,6 +51,15 @@ void lease_clean(struct server *server);
 /* What the server has told since may differ from what this client was told last: tells the
  * difference. The client may be closed by it. */
 void lease_tell_parameters(struct client *client, struct server *server);
+/* lease.c, for lease_clean.c and lease_pool.c: granted while it waited; back into the pool, where
+ * whom it grants the connection to is served before this returns; a connection that has been quiet
+ * for a while may have ended: looks, and closes it then. */
+void lease_granted(struct client *client, struct server *server);
+void lease_return(struct server *server);
+bool lease_is_open(struct server *server, microseconds now);
+/* lease_pool.c: a refusal as the client and the log read it; NULL where nobody is to read it. */
+struct failure *lease_refusal_failure(struct pool *pool, const struct pool_refusal *refusal)
+    __attribute__((warn_unused_result));
 /* Own messages at the beginning of a lease were answered (ping, switch): goes on. */
 void lease_prepared(struct server *server);
 

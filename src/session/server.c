@@ -82,7 +82,7 @@ struct server *server_new(struct pool *pool, struct worker *worker)
     server->worker = worker;
     server->settings = pool_settings(pool);
     server->transaction_status = MESSAGE_IDLE;
-    server->pipeline.done = server_relay_done;
+    server->pipeline.done = server_done;
     server->pipeline.context = server;
     server->gucs = guc_empty();
     return server;

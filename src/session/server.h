@@ -213,7 +213,13 @@ void server_relay_readable(struct server *server);
 bool server_relay_is_alive(struct server *server);
 /* Where the pipeline is in doubt and no message of the client's is half-way: settles it. */
 void server_relay_probe(struct server *server);
-/* The pipeline's done(). */
-void server_relay_done(const struct pipeline_entry *entry, enum pipeline_end end, void *context);
+
+/* server_done.c: the pipeline's done(). */
+void server_done(const struct pipeline_entry *entry, enum pipeline_end end, void *context);
+
+/* server_watch.c: a command of the client's has ended: did it touch the session's state? */
+void server_watch_command(struct server *server, const struct frame *frame);
+/* A ParameterStatus: true where the client is to see it. */
+bool server_watch_parameter(struct server *server, const struct frame *frame, bool is_ours);
 
 #endif

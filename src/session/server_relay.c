@@ -3,25 +3,21 @@
  * tells about the transaction, the session's state, or an own message of pgsluice is looked at.
  */
 #include "base/check.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "config/settings.h"
 #include "io/loop.h"
 #include "pg/failure.h"
 #include "pg/frame.h"
 #include "pg/message.h"
-#include "pg/reader.h"
 #include "pg/request.h"
 #include "pg/sqlstate.h"
-#include "pg/tag.h"
+#include "session/ask.h"
 #include "session/batch.h"
 #include "session/client.h"
 #include "session/lease.h"
 #include "session/question.h"
 #include "session/server.h"
 #include "session/worker.h"
-#include "state/guc.h"
-#include "state/parameters.h"
 #include "state/statement.h"
 
 #include <stdio.h>
@@ -29,296 +25,6 @@
 #include <string.h>
 
 #define RELAY_PROBE SERVER_NOTE_SYNC
-
-/* ---- The pipeline's entries as they leave ---- */
-
-/* An own query has come back; what it was for goes on once the wake-up's bytes are worked off. */
-static void relay_own_query_done(struct server *server, enum server_note note,
-                                 enum pipeline_end end)
-{
-    bool worked = end == PIPELINE_COMPLETED && !server->own_query_failed;
-    server->own_query_failed = false;
-    switch (note) {
-    case SERVER_NOTE_SWITCH:
-        server->switched = true;
-        if (worked) {
-            guc_release(&server->gucs);
-            server->gucs = server->switching_to;
-            server->switching_to = NULL;
-        } else {
-            guc_release(&server->switching_to);
-            server->switch_failed = true;
-        }
-        break;
-    case SERVER_NOTE_ASK:
-        server->answered = true;
-        server->reset_needed |= !worked;
-        break;
-    case SERVER_NOTE_ROLLBACK:
-        server->retire |= !worked;
-        break;
-    case SERVER_NOTE_RESET:
-        server->reset_needed = false;
-        server->retire |= !worked;
-        guc_release(&server->gucs);
-        server->gucs = guc_empty();
-        statement_cache_clear(&server->prepared);
-        statement_release(&server->unnamed);
-        break;
-    default:
-        break;
-    }
-}
-
-static void relay_forget_name(struct server *server, const struct server_undo *undo)
-{
-    struct client *client = server->client;
-    if (client != NULL && statement_names_find(client->statements, undo->name) == undo->statement)
-        (void)statement_names_remove(&client->statements, undo->name);
-}
-
-/* Whether another Parse of the same statement is under way, behind a later Sync. */
-static bool relay_is_prepared_again(const struct server *server, const struct statement *statement)
-{
-    const struct pipeline *pipeline = &server->pipeline;
-    for (unsigned i = 0; i < pipeline->count; i++) {
-        const struct pipeline_entry *entry =
-            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
-        const struct server_undo *undo = entry->subject;
-        if (undo != NULL && undo->statement == statement &&
-            (entry->note == SERVER_NOTE_NAMED ||
-             (entry->note == SERVER_NOTE_PREPARE && undo->cached)))
-            return true;
-    }
-    return false;
-}
-
-static void relay_forget_prepared(struct server *server, const struct statement *statement)
-{
-    if (!relay_is_prepared_again(server, statement))
-        (void)statement_cache_remove(&server->prepared, statement);
-}
-
-/* The next message, behind the Sync that ends the skipping, that puts another in the place of the
- * client's unnamed statement, or none. */
-static struct pipeline_entry *relay_next_unnamed(struct server *server)
-{
-    struct pipeline *pipeline = &server->pipeline;
-    bool synced = false;
-    for (unsigned i = 0; i < pipeline->count; i++) {
-        struct pipeline_entry *entry =
-            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
-        synced |= entry->kind == PIPELINE_SYNC;
-        if (!synced)
-            continue;
-        if (!entry->ours && (entry->note == SERVER_NOTE_UNNAMED || entry->kind == PIPELINE_QUERY))
-            return entry;
-    }
-    return NULL;
-}
-
-/*
- * The client's unnamed statement, where a message about it was not carried out: an error of its own
- * Parse has removed it, a message that was skipped has left the one before. Where a later message
- * has put another in its place already, that one's undoing leads back to it.
- */
-static void relay_unnamed_done(struct server *server, struct server_undo *undo,
-                               enum pipeline_end end)
-{
-    struct client *client = server->client;
-    statement_release(&server->unnamed);
-    server->unnamed_unknown = true;
-    server->unnamed_unkept = false;
-    if (client == NULL || (end != PIPELINE_ERRORED && undo == NULL))
-        return;
-    struct statement *left = NULL;
-    if (end != PIPELINE_ERRORED) {
-        left = undo->previous;
-        undo->previous = NULL;
-    }
-    struct pipeline_entry *next = relay_next_unnamed(server);
-    struct statement **place = &client->unnamed;
-    struct statement *unused = NULL;
-    if (next != NULL && next->note == SERVER_NOTE_UNNAMED) {
-        if (next->subject == NULL)
-            next->subject = server_undo_new("", NULL);
-        place = &((struct server_undo *)next->subject)->previous;
-    } else if (next != NULL) {
-        place = &unused; /* a query drops it anyway */
-    }
-    statement_release(place);
-    *place = left;
-    statement_release(&unused);
-}
-
-/* A message about statements was not carried out: what its sending has noted is taken back. */
-static void relay_undo(struct server *server, enum server_note note, struct server_undo *undo,
-                       enum pipeline_end end)
-{
-    switch (note) {
-    case SERVER_NOTE_UNNAMED:
-        relay_unnamed_done(server, undo, end);
-        break;
-    case SERVER_NOTE_NAMED:
-        relay_forget_name(server, undo);
-        if (undo->cached || end == PIPELINE_ERRORED)
-            relay_forget_prepared(server, undo->statement);
-        break;
-    case SERVER_NOTE_PREPARE:
-        if (undo->cached)
-            relay_forget_prepared(server, undo->statement);
-        else
-            relay_unnamed_done(server, NULL, PIPELINE_SKIPPED);
-        break;
-    case SERVER_NOTE_EVICT:
-        if (undo != NULL && !statement_cache_use(server->prepared, undo->statement))
-            statement_cache_add(&server->prepared, undo->statement);
-        break;
-    case SERVER_NOTE_CLOSE:
-        if (server->client != NULL && undo->statement != NULL &&
-            statement_names_find(server->client->statements, undo->name) == NULL)
-            statement_names_add(&server->client->statements, undo->name, undo->statement);
-        break;
-    default:
-        break;
-    }
-}
-
-struct server_undo *server_undo_new(const char *name, struct statement *statement)
-{
-    size_t size = strlen(name) + 1;
-    struct server_undo *undo = memory_zeroed(sizeof *undo + size);
-    memcpy(undo->name, name, size);
-    undo->statement = statement != NULL ? statement_retain(statement) : NULL;
-    return undo;
-}
-
-void server_undo_free(struct server_undo *undo)
-{
-    if (undo == NULL)
-        return;
-    statement_release(&undo->statement);
-    statement_release(&undo->previous);
-    free(undo);
-}
-
-void server_relay_done(const struct pipeline_entry *entry, enum pipeline_end end, void *context)
-{
-    struct server *server = context;
-    enum server_note note = entry->note;
-    struct server_undo *undo = entry->subject;
-    server->named_pending -= note == SERVER_NOTE_NAMED;
-    server->closes_pending -= note == SERVER_NOTE_CLOSE;
-    server->prepares_pending -= note == SERVER_NOTE_PREPARE;
-    server->unnamed_pending -= note == SERVER_NOTE_UNNAMED;
-    if (note == SERVER_NOTE_NONE || end == PIPELINE_DROPPED) {
-        server_undo_free(undo);
-        return;
-    }
-    if (entry->ours && entry->kind == PIPELINE_QUERY)
-        relay_own_query_done(server, note, end);
-    else if (end == PIPELINE_SKIPPED || (end == PIPELINE_ERRORED && entry->kind != PIPELINE_QUERY))
-        relay_undo(server, note, undo, end);
-    else if (end == PIPELINE_ERRORED && note == SERVER_NOTE_CLOSE)
-        relay_undo(server, note, undo, end); /* a DEALLOCATE */
-    server_undo_free(undo);
-}
-
-/* ---- What single messages tell ---- */
-
-/* The client's statements and the server's, both gone by DEALLOCATE ALL or DISCARD ALL; those whose
- * Parse is still under way are not. */
-static void relay_forget_statements(struct server *server)
-{
-    struct client *client = server->client;
-    const struct pipeline *pipeline = &server->pipeline;
-    statement_cache_clear(&server->prepared);
-    if (client != NULL)
-        statement_names_clear(&client->statements);
-    for (unsigned i = 0; i < pipeline->count; i++) {
-        const struct pipeline_entry *entry =
-            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
-        const struct server_undo *undo = entry->subject;
-        bool named = entry->note == SERVER_NOTE_NAMED;
-        if (undo == NULL || (!named && !(entry->note == SERVER_NOTE_PREPARE && undo->cached)))
-            continue;
-        if (!statement_cache_use(server->prepared, undo->statement))
-            statement_cache_add(&server->prepared, undo->statement);
-        if (named && client != NULL && statement_names_find(client->statements, undo->name) == NULL)
-            statement_names_add(&client->statements, undo->name, undo->statement);
-    }
-}
-
-static void relay_pin(struct server *server, enum pin pin)
-{
-    if (server->client == NULL)
-        server->reset_needed = true; /* its client has gone meanwhile */
-    else if (server->client->settings->mode != SETTINGS_SESSION)
-        server->client->pins |= (uint8_t)pin;
-}
-
-/* A command of the client's has ended: did it touch the session's state? */
-static void relay_command_complete(struct server *server, const struct frame *frame)
-{
-    size_t length = frame->size - FRAME_HEADER_SIZE;
-    switch (tag_parse((const char *)frame->body, length > 0 ? length - 1 : 0)) {
-    case TAG_SET:
-    case TAG_RESET:
-    case TAG_DO_OR_CALL:
-    case TAG_PREPARE:
-    case TAG_LISTEN:
-    case TAG_DECLARE_CURSOR:
-        server->look = true;
-        break;
-    case TAG_DISCARD_ALL:
-        server->look = true;
-        if (server->client != NULL)
-            server->client->pins &= PIN_LOAD; /* there is no unloading */
-        relay_forget_statements(server);
-        break;
-    case TAG_DEALLOCATE_ALL:
-        relay_forget_statements(server);
-        break;
-    case TAG_LOAD:
-        relay_pin(server, PIN_LOAD);
-        break;
-    case TAG_OTHER:
-    case TAG_DISCARD:
-    case TAG_DEALLOCATE:
-    case TAG_UNLISTEN:
-    case TAG_CLOSE_CURSOR:
-    case TAG_CREATE_TABLE:
-    case TAG_CREATE_OTHER:
-    case TAG_BEGIN:
-    case TAG_COMMIT:
-    case TAG_ROLLBACK:
-        break;
-    }
-}
-
-/* True where the client is to see it. */
-static bool relay_parameter_status(struct server *server, const struct frame *frame, bool is_ours)
-{
-    struct reader reader;
-    reader_init_frame(&reader, frame);
-    const char *name = reader_string(&reader);
-    const char *value = reader_string(&reader);
-    if (!reader_finished(&reader))
-        return false;
-    struct parameters *old = server->parameters;
-    server->parameters = parameters_with(old, name, value);
-    struct client *client = server->client;
-    bool told = client != NULL && !is_ours;
-    server->look |= told; /* a function may have set it, behind an innocent tag */
-    if (told && client->told != NULL) {
-        struct parameters *known = client->told;
-        client->told = known == old ? parameters_retain(server->parameters)
-                                    : parameters_with(known, name, value);
-        parameters_release(&known);
-    }
-    parameters_release(&old);
-    return told;
-}
 
 static void relay_ready(struct server *server, const struct frame *frame, bool is_ours)
 {
@@ -371,10 +77,10 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
         break;
     case MESSAGE_COMMAND_COMPLETE:
         if (verdict == PIPELINE_FORWARD)
-            relay_command_complete(server, frame);
+            server_watch_command(server, frame);
         break;
     case MESSAGE_PARAMETER_STATUS:
-        forward = relay_parameter_status(server, frame, is_ours);
+        forward = server_watch_parameter(server, frame, is_ours);
         break;
     case MESSAGE_NOTICE_RESPONSE:
         forward = server->client != NULL && !is_ours && server->state == SERVER_LEASED;
@@ -477,37 +183,6 @@ static size_t relay_take(struct server *server, struct batch *batch, const uint8
     return (size_t)(at - bytes);
 }
 
-/* After an ask: the client has what its session has; and it keeps what it came with where a RESET
- * has brought the server's default back. */
-static void relay_take_answer(struct server *server)
-{
-    server->answered = false;
-    struct question *question = server->question;
-    server->question = NULL;
-    if (question == NULL || question->malformed || server->reset_needed) {
-        question_free(&question);
-        server->reset_needed = true;
-        if (server->client != NULL)
-            client_fatal(server->client, SQLSTATE_CONNECTION_FAILURE,
-                         "the settings of this session are not known any more",
-                         server->failure != NULL ? server->failure->message : NULL, NULL);
-        return;
-    }
-    struct guc_set *answer = guc_intern(&question->gucs);
-    guc_release(&server->gucs);
-    server->gucs = guc_retain(answer);
-    if (server->client != NULL) {
-        guc_release(&server->client->gucs);
-        server->client->gucs = guc_merge(server->client->startup_gucs, answer);
-        server->client->pins =
-            (uint8_t)((server->client->pins & ~(unsigned)PIN_ASKABLE) | question->pins);
-    } else if (question->pins != 0) {
-        server->reset_needed = true; /* its client has gone and left it there */
-    }
-    guc_release(&answer);
-    question_free(&question);
-}
-
 /* The session could not be brought into the client's state, and its command went with it. */
 static void relay_switch_failed(struct server *server)
 {
@@ -588,7 +263,7 @@ static void relay_after(struct server *server)
     else if (server->statement_violated)
         relay_statement_mode(server);
     else if (server->answered)
-        relay_take_answer(server);
+        ask_take_answer(server);
     if (relay_is_out_of_hands(server, client))
         return;
     if (server->fatal && server->state == SERVER_IDLE)

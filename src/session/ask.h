@@ -1,0 +1,21 @@
+/*
+ * ask.h: asking a server connection what its session's state is, behind the client's last command,
+ * and taking the answer (question.h has the SQL and the rows). Worker's thread.
+ */
+#ifndef PGSLUICE_SESSION_ASK_H
+#define PGSLUICE_SESSION_ASK_H
+
+#include <stdbool.h>
+
+struct client;
+struct server;
+
+/* Whether the state may have changed, so that it must be asked for before the lease ends. */
+bool ask_is_due(const struct client *client, const struct server *server);
+/* The client's new messages wait until the answer has come; ask_take_answer follows. */
+void ask_begin(struct client *client, struct server *server);
+/* NOTE_ASK has come back: the client has what its session has. Where the answer is of no use, the
+ * client is closed and the server connection is to be reset. */
+void ask_take_answer(struct server *server);
+
+#endif

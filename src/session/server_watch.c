@@ -1,0 +1,104 @@
+/*
+ * What a server's messages tell of the session's state: whether it may have changed, so that the
+ * server is asked before the lease ends.
+ */
+#include "config/settings.h"
+#include "pg/frame.h"
+#include "pg/reader.h"
+#include "pg/tag.h"
+#include "session/client.h"
+#include "session/server.h"
+#include "state/parameters.h"
+#include "state/statement.h"
+
+/* The client's statements and the server's, both gone by DEALLOCATE ALL or DISCARD ALL; those whose
+ * Parse is still under way are not. */
+static void watch_forget_statements(struct server *server)
+{
+    struct client *client = server->client;
+    const struct pipeline *pipeline = &server->pipeline;
+    statement_cache_clear(&server->prepared);
+    if (client != NULL)
+        statement_names_clear(&client->statements);
+    for (unsigned i = 0; i < pipeline->count; i++) {
+        const struct pipeline_entry *entry =
+            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
+        const struct server_undo *undo = entry->subject;
+        bool named = entry->note == SERVER_NOTE_NAMED;
+        if (undo == NULL || (!named && !(entry->note == SERVER_NOTE_PREPARE && undo->cached)))
+            continue;
+        if (!statement_cache_use(server->prepared, undo->statement))
+            statement_cache_add(&server->prepared, undo->statement);
+        if (named && client != NULL && statement_names_find(client->statements, undo->name) == NULL)
+            statement_names_add(&client->statements, undo->name, undo->statement);
+    }
+}
+
+static void watch_pin(struct server *server, enum pin pin)
+{
+    if (server->client == NULL)
+        server->reset_needed = true; /* its client has gone meanwhile */
+    else if (server->client->settings->mode != SETTINGS_SESSION)
+        server->client->pins |= (uint8_t)pin;
+}
+
+void server_watch_command(struct server *server, const struct frame *frame)
+{
+    size_t length = frame->size - FRAME_HEADER_SIZE;
+    switch (tag_parse((const char *)frame->body, length > 0 ? length - 1 : 0)) {
+    case TAG_SET:
+    case TAG_RESET:
+    case TAG_DO_OR_CALL:
+    case TAG_PREPARE:
+    case TAG_LISTEN:
+    case TAG_DECLARE_CURSOR:
+        server->look = true;
+        break;
+    case TAG_DISCARD_ALL:
+        server->look = true;
+        if (server->client != NULL)
+            server->client->pins &= PIN_LOAD; /* there is no unloading */
+        watch_forget_statements(server);
+        break;
+    case TAG_DEALLOCATE_ALL:
+        watch_forget_statements(server);
+        break;
+    case TAG_LOAD:
+        watch_pin(server, PIN_LOAD);
+        break;
+    case TAG_OTHER:
+    case TAG_DISCARD:
+    case TAG_DEALLOCATE:
+    case TAG_UNLISTEN:
+    case TAG_CLOSE_CURSOR:
+    case TAG_CREATE_TABLE:
+    case TAG_CREATE_OTHER:
+    case TAG_BEGIN:
+    case TAG_COMMIT:
+    case TAG_ROLLBACK:
+        break;
+    }
+}
+
+bool server_watch_parameter(struct server *server, const struct frame *frame, bool is_ours)
+{
+    struct reader reader;
+    reader_init_frame(&reader, frame);
+    const char *name = reader_string(&reader);
+    const char *value = reader_string(&reader);
+    if (!reader_finished(&reader))
+        return false;
+    struct parameters *old = server->parameters;
+    server->parameters = parameters_with(old, name, value);
+    struct client *client = server->client;
+    bool told = client != NULL && !is_ours;
+    server->look |= told; /* a function may have set it, behind an innocent tag */
+    if (told && client->told != NULL) {
+        struct parameters *known = client->told;
+        client->told = known == old ? parameters_retain(server->parameters)
+                                    : parameters_with(known, name, value);
+        parameters_release(&known);
+    }
+    parameters_release(&old);
+    return told;
+}
