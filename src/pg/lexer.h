@@ -25,13 +25,20 @@ typedef void lexer_name_callback(const char *name, void *context);
 bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *callback,
                         void *context);
 
+/* What a text may do to the session behind a tag that does not say so. */
+enum lexer_change {
+    LEXER_CHANGES_SETTINGS = 1,  /* set_config */
+    LEXER_CHANGES_OBJECTS = 2,   /* a session's advisory locks; the word TEMP or TEMPORARY, or
+                                    pg_temp: CREATE TEMP TABLE … AS, SELECT … INTO TEMP */
+    LEXER_CHANGES_SEQUENCES = 4, /* nextval, setval, currval, lastval */
+    LEXER_CHANGES_SEED = 8,      /* setseed */
+};
+
 /*
- * True where the text may change session state behind a tag that does not say so: holds set_config,
- * a session's advisory lock function, nextval/currval/lastval/setval, setseed, or the word TEMP or
- * TEMPORARY or pg_temp (CREATE TEMP TABLE … AS and SELECT … INTO TEMP have the tag SELECT), in any
- * letter case; or an identifier with Unicode escapes. A substring check that takes nanoseconds.
+ * The changes of which a word stands in the text, in any letter case; all of them where an
+ * identifier has Unicode escapes. A substring check that takes nanoseconds where there is none.
  */
-bool lexer_may_change_state(const char *sql, size_t length);
+unsigned lexer_changes(const char *sql, size_t length);
 /*
  * True where the text may name a setting: SET, RESET and set_config() have the letters "set" in
  * common, in any letter case. As quick; lexer_custom_names() need not be asked where it is false.

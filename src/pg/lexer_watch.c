@@ -16,27 +16,32 @@
 struct watched_word {
     const char *text;
     size_t length;
-    size_t pair_at; /* where its pair of letters stands, one of those in mark_pairs() */
+    size_t pair_at;   /* where its pair of letters stands, one of those in mark_pairs() */
+    unsigned changes; /* enum lexer_change */
 };
 
-#define WATCHED(text, pair_at)                                                                     \
+#define WATCHED(text, pair_at, changes)                                                            \
     {                                                                                              \
-        text, sizeof text - 1, pair_at                                                             \
+        text, sizeof text - 1, pair_at, changes                                                    \
     }
 
+#define ALL_CHANGES                                                                                \
+    (LEXER_CHANGES_SETTINGS | LEXER_CHANGES_OBJECTS | LEXER_CHANGES_SEQUENCES | LEXER_CHANGES_SEED)
+
 static const struct watched_word watched_words[] = {
-    WATCHED("set_config", 6),      /* nf */
-    WATCHED("advisory_lock", 1),   /* dv; not the _xact_ ones, which end with the transaction */
-    WATCHED("advisory_unlock", 1), /* dv */
-    WATCHED("nextval", 3),         /* tv */
-    WATCHED("lastval", 3),         /* tv */
-    WATCHED("setval", 2),          /* tv */
-    WATCHED("currval", 3),         /* rv */
-    WATCHED("setseed", 4),         /* ee */
-    WATCHED("u&\"", 0),            /* u& */
+    WATCHED("set_config", 6, LEXER_CHANGES_SETTINGS), /* nf */
+    WATCHED("advisory_lock", 1,
+            LEXER_CHANGES_OBJECTS), /* dv; not the _xact_ ones, which end with the transaction */
+    WATCHED("advisory_unlock", 1, LEXER_CHANGES_OBJECTS), /* dv */
+    WATCHED("nextval", 3, LEXER_CHANGES_SEQUENCES),       /* tv */
+    WATCHED("lastval", 3, LEXER_CHANGES_SEQUENCES),       /* tv */
+    WATCHED("setval", 2, LEXER_CHANGES_SEQUENCES),        /* tv */
+    WATCHED("currval", 3, LEXER_CHANGES_SEQUENCES),       /* rv */
+    WATCHED("setseed", 4, LEXER_CHANGES_SEED),            /* ee */
+    WATCHED("u&\"", 0, ALL_CHANGES),                      /* u& */
 };
 
-static const struct watched_word temporary = WATCHED("temp", 2); /* mp */
+static const struct watched_word temporary = WATCHED("temp", 2, LEXER_CHANGES_OBJECTS); /* mp */
 
 /* Marks where one of the pairs begins; CHUNK + 1 bytes are read. True where there is any. */
 static inline bool mark_pairs(const uint8_t *chunk, uint8_t marks[CHUNK])
@@ -100,43 +105,45 @@ static bool is_temporary(const uint8_t *sql, size_t length, size_t position)
     return end == length || !continues_identifier(sql[end]);
 }
 
-static bool watched_at(const uint8_t *sql, size_t length, size_t position)
+static unsigned watched_at(const uint8_t *sql, size_t length, size_t position)
 {
+    unsigned changes = is_temporary(sql, length, position) ? temporary.changes : 0;
     for (size_t i = 0; i < sizeof watched_words / sizeof watched_words[0]; i++) {
         if (stands_at(&watched_words[i], sql, length, position))
-            return true;
+            changes |= watched_words[i].changes;
     }
-    return is_temporary(sql, length, position);
+    return changes;
 }
 
 /* `chunk` is the text from `start` on, or a copy of it with room behind. */
-static bool watched_in_chunk(const uint8_t *sql, size_t length, size_t start, const uint8_t *chunk)
+static inline unsigned watched_in_chunk(const uint8_t *sql, size_t length, size_t start,
+                                        const uint8_t *chunk)
 {
     uint8_t marks[CHUNK];
+    unsigned changes = 0;
 
     if (!mark_pairs(chunk, marks))
-        return false;
+        return 0;
     for (size_t i = 0; i < CHUNK; i++) {
-        if (marks[i] && watched_at(sql, length, start + i))
-            return true;
+        if (marks[i])
+            changes |= watched_at(sql, length, start + i);
     }
-    return false;
+    return changes;
 }
 
-bool lexer_may_change_state(const char *sql, size_t length)
+unsigned lexer_changes(const char *sql, size_t length)
 {
     const uint8_t *bytes = (const uint8_t *)sql;
     uint8_t last[CHUNK + 1] = {0};
+    unsigned changes = 0;
     size_t start = 0;
 
-    for (; length - start > CHUNK; start += CHUNK) {
-        if (watched_in_chunk(bytes, length, start, bytes + start))
-            return true;
-    }
+    for (; length - start > CHUNK; start += CHUNK)
+        changes |= watched_in_chunk(bytes, length, start, bytes + start);
     if (start == length)
-        return false;
+        return changes;
     memcpy(last, bytes + start, length - start);
-    return watched_in_chunk(bytes, length, start, last);
+    return changes | watched_in_chunk(bytes, length, start, last);
 }
 
 /* True where "et" begins in the chunk; CHUNK + 1 bytes are read. */

@@ -1,57 +1,149 @@
 #include "session/ask.h"
 #include "config/settings.h"
 #include "pg/failure.h"
+#include "pg/lexer.h"
+#include "pg/message.h"
 #include "pg/sqlstate.h"
 #include "session/client.h"
 #include "session/question.h"
 #include "session/server.h"
 #include "state/guc.h"
 
+#include <string.h>
+
+unsigned ask_for(unsigned changes)
+{
+    return ((changes & LEXER_CHANGES_SETTINGS) != 0 ? ASK_SETTINGS : 0) |
+           ((changes & LEXER_CHANGES_OBJECTS) != 0 ? ASK_OBJECTS : 0);
+}
+
 /* In session mode the server knows best, but for what the client came with: a RESET must lead back
  * to that, not to the server's default. */
 bool ask_is_due(const struct client *client, const struct server *server)
 {
-    return server->look && (client->settings->mode != SETTINGS_SESSION ||
-                            guc_pairs(client->startup_gucs)->count > 0);
+    return server->look != 0 && (client->settings->mode != SETTINGS_SESSION ||
+                                 guc_pairs(client->startup_gucs)->count > 0);
 }
 
-/* Asks what the session's state is, behind the client's last command. */
-void ask_begin(struct client *client, struct server *server)
+static void ask_send(struct client *client, struct server *server, bool careful, unsigned what)
 {
+    struct question_scope scope = {
+        .settings = (what & (ASK_ALL | ASK_SETTINGS)) != 0,
+        .objects = (what & (ASK_ALL | ASK_OBJECTS)) != 0,
+        .careful = careful,
+        .login_user = server->settings->server_user,
+        .custom = client->custom_names,
+        .known = client->gucs,
+    };
     struct buffer sql = {0};
-    question_write(&sql, server->settings->server_user, client->custom_names, client->gucs);
+    question_write(&sql, &scope);
     buffer_append(&sql, "", 1);
-    server->look = false;
     question_free(&server->question);
     server->question = question_new();
+    server->question->asked = (uint8_t)what;
+    server->question->careful = careful;
     (void)server_query(server, SERVER_NOTE_ASK, (const char *)buffer_bytes(&sql));
     buffer_release(&sql);
 }
 
-/* After an ask: the client has what its session has; and it keeps what it came with where a RESET
- * has brought the server's default back. */
+void ask_begin(struct client *client, struct server *server)
+{
+    unsigned what = server->look;
+    server->look = 0;
+    ask_send(client, server, false, what);
+}
+
+/* A failed question is asked once more, under no limit of time. */
+static bool ask_again(struct server *server)
+{
+    struct question *question = server->question;
+    bool failed = server->ask_failed;
+    server->ask_failed = false;
+    if (!failed)
+        return false;
+    server->reset_needed = true; /* unless the second attempt succeeds */
+    if (question == NULL || question->careful || server->client == NULL || server->fatal ||
+        server->transaction_status != MESSAGE_IDLE)
+        return false;
+    server->reset_needed = false;
+    ask_send(server->client, server, true, question->asked);
+    return true;
+}
+
+/* What a row's name is about. */
+static unsigned ask_kind(const char *name)
+{
+    return strchr(name, ':') != NULL ? ASK_OBJECTS : ASK_SETTINGS;
+}
+
+/* What was not asked for has not changed. */
+static struct guc_set *ask_whole_answer(const struct server *server, struct question *question)
+{
+    const struct pairs *before = guc_pairs(server->gucs);
+    for (size_t i = 0; i < before->count; i++) {
+        if ((question->asked & (ASK_ALL | ask_kind(before->items[i].name))) == 0)
+            pairs_set(&question->gucs, before->items[i].name, before->items[i].value);
+    }
+    return guc_intern(&question->gucs);
+}
+
+/* What the client has: the answer, and what it came with where a RESET has brought the server's
+ * default back, which for a custom setting is the empty string. */
+static void ask_give(struct client *client, const struct guc_set *answer, const struct pairs *rows)
+{
+    const struct pairs *startup = guc_pairs(client->startup_gucs);
+    bool has_empty = false;
+    for (size_t i = 0; i < startup->count; i++) {
+        const char *value = pairs_find(rows, startup->items[i].name);
+        has_empty |= value != NULL && value[0] == '\0';
+    }
+    guc_release(&client->gucs);
+    if (!has_empty) {
+        client->gucs = guc_merge(client->startup_gucs, answer);
+        return;
+    }
+    struct pairs merged = {0};
+    for (size_t i = 0; i < rows->count; i++) {
+        const char *name = rows->items[i].name, *value = rows->items[i].value;
+        if (value[0] != '\0' || strchr(name, '.') == NULL || pairs_find(startup, name) == NULL)
+            pairs_set(&merged, name, value);
+    }
+    struct guc_set *rest = guc_intern(&merged);
+    client->gucs = guc_merge(client->startup_gucs, rest);
+    guc_release(&rest);
+    pairs_clear(&merged);
+}
+
+static void ask_forget(struct server *server)
+{
+    server->reset_needed = true;
+    if (server->client != NULL)
+        client_fatal(server->client, SQLSTATE_CONNECTION_FAILURE,
+                     "the settings of this session are not known any more",
+                     server->failure != NULL ? server->failure->message : NULL, NULL);
+}
+
 void ask_take_answer(struct server *server)
 {
     server->answered = false;
+    if (ask_again(server))
+        return;
     struct question *question = server->question;
+    struct client *client = server->client;
     server->question = NULL;
     if (question == NULL || question->malformed || server->reset_needed) {
         question_free(&question);
-        server->reset_needed = true;
-        if (server->client != NULL)
-            client_fatal(server->client, SQLSTATE_CONNECTION_FAILURE,
-                         "the settings of this session are not known any more",
-                         server->failure != NULL ? server->failure->message : NULL, NULL);
+        ask_forget(server);
         return;
     }
-    struct guc_set *answer = guc_intern(&question->gucs);
+    struct guc_set *answer = ask_whole_answer(server, question);
     guc_release(&server->gucs);
     server->gucs = guc_retain(answer);
-    if (server->client != NULL) {
-        guc_release(&server->client->gucs);
-        server->client->gucs = guc_merge(server->client->startup_gucs, answer);
-        server->client->pins =
-            (uint8_t)((server->client->pins & ~(unsigned)PIN_ASKABLE) | question->pins);
+    bool asked_objects = (question->asked & (ASK_ALL | ASK_OBJECTS)) != 0;
+    if (client != NULL) {
+        ask_give(client, answer, &question->gucs);
+        if (asked_objects)
+            client->pins = (uint8_t)((client->pins & ~(unsigned)PIN_ASKABLE) | question->pins);
     } else if (question->pins != 0) {
         server->reset_needed = true; /* its client has gone and left it there */
     }

@@ -10,6 +10,16 @@
 struct client;
 struct server;
 
+/* What is asked for: bits of server->look. */
+enum ask {
+    ASK_ALL = 1,
+    ASK_SETTINGS = 2, /* GUCs and roles */
+    ASK_OBJECTS = 4,  /* what pins, SQL-prepared statements, channels */
+};
+
+/* What to ask for after a text with these changes (enum lexer_change). */
+unsigned ask_for(unsigned changes);
+
 /* Whether the state may have changed, so that it must be asked for before the lease ends. */
 bool ask_is_due(const struct client *client, const struct server *server);
 /* The client's new messages wait until the answer has come; ask_take_answer follows. */

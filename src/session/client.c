@@ -8,6 +8,7 @@
 #include "pg/message.h"
 #include "pg/reply.h"
 #include "pg/sqlstate.h"
+#include "session/ask.h"
 #include "session/cancel.h"
 #include "session/lease.h"
 #include "session/server.h"
@@ -377,7 +378,7 @@ void client_take_settings(struct client *client)
     client->settings = pool_settings(client->pool);
     /* Nobody has looked at what its commands set. */
     if (was_session && client->settings->mode != SETTINGS_SESSION && client->server != NULL) {
-        client->server->look = true;
+        client->server->look |= ASK_ALL;
         client->pins |= PIN_SETTING;
     }
 }

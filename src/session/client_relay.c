@@ -15,6 +15,7 @@
 #include "pg/reader.h"
 #include "pg/reply.h"
 #include "pg/sqlstate.h"
+#include "session/ask.h"
 #include "session/batch.h"
 #include "session/cancel.h"
 #include "session/client.h"
@@ -208,7 +209,7 @@ static enum relay_step relay_query(struct client *client, struct batch *batch,
             return STEP_KEEP;
         client_statement_look(client, sql, length - 1);
     } else {
-        server->look = true; /* the rest goes by unread */
+        server->look |= ASK_ALL; /* the rest goes by unread */
         client_statement_look(client, sql, length);
     }
     /* As the server does: a simple query drops the unnamed statement. */

@@ -8,6 +8,7 @@
 #include "pg/pairs.h"
 #include "pg/reader.h"
 #include "pg/request.h"
+#include "session/ask.h"
 #include "session/batch.h"
 #include "session/client.h"
 #include "session/server.h"
@@ -45,8 +46,7 @@ static bool statement_look(struct client *client, const char *sql, size_t length
 {
     if (client->settings->mode == SETTINGS_SESSION)
         return false;
-    if (lexer_may_change_state(sql, length))
-        client->server->look = true;
+    client->server->look |= (uint8_t)ask_for(lexer_changes(sql, length));
     return lexer_may_name_settings(sql, length) &&
            !lexer_custom_names(sql, length, statement_note_name, client);
 }
@@ -61,8 +61,7 @@ void client_statement_look(struct client *client, const char *sql, size_t length
  * server for later. */
 static void statement_look_at_bound(struct client *client, const struct statement *statement)
 {
-    if (statement->may_change_state)
-        client->server->look = true;
+    client->server->look |= (uint8_t)ask_for(statement->changes);
     if (statement->hides_setting && client->settings->mode != SETTINGS_SESSION)
         client->pins |= PIN_SETTING;
 }
@@ -255,8 +254,7 @@ static enum client_statement_answer statement_parse_unnamed(struct client *clien
         undo->previous = client->unnamed;
         client->unnamed = statement_intern(content, length);
     }
-    if (client->unnamed->may_change_state)
-        server->look = true;
+    server->look |= (uint8_t)ask_for(client->unnamed->changes);
     if (server->unnamed != client->unnamed) {
         server_drop_unnamed(server);
         server->unnamed = statement_retain(client->unnamed);
@@ -322,7 +320,7 @@ static enum client_statement_answer statement_parse_unkept(struct client *client
     client->unnamed = NULL;
     server_drop_unnamed(server);
     server->unnamed_unkept = true;
-    server->look = true;
+    server->look |= ASK_ALL;
     client_statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_UNNAMED, undo);
     return CLIENT_STATEMENT_FORWARD;
 }

@@ -26,9 +26,9 @@ void lease_abandon(struct server *server)
     check(client != NULL && client->server == server);
     bool broken_off = lease_is_broken_off(client, server);
     server->half_sent = broken_off;
-    if (client->pins != 0 || client->settings->mode == SETTINGS_SESSION || server->look)
+    if (client->pins != 0 || client->settings->mode == SETTINGS_SESSION || server->look != 0)
         server->reset_needed = true;
-    server->look = false;
+    server->look = 0;
     client->server = NULL;
     server->client = NULL;
     stream_resume(&server->stream);
@@ -100,8 +100,8 @@ void lease_clean(struct server *server)
         (void)server_query(server, SERVER_NOTE_ROLLBACK, "ROLLBACK");
         return;
     }
-    if (server->reset_needed || server->look) {
-        server->look = false;
+    if (server->reset_needed || server->look != 0) {
+        server->look = 0;
         (void)server_query(server, SERVER_NOTE_RESET, "DISCARD ALL");
         return;
     }

@@ -4,6 +4,7 @@
 #include "state/guc.h"
 #include "state/pin.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,68 +25,107 @@ static void question_text(struct buffer *sql, const char *text)
     buffer_append(sql, text, strlen(text));
 }
 
+/* A custom setting that the session has; one that is empty is known to whoever has named it. */
 static void question_custom(struct buffer *sql, const char *name, size_t *count)
 {
-    question_text(sql, (*count)++ == 0 ? " UNION ALL SELECT n, pg_catalog.current_setting(n, true)"
+    question_text(sql, (*count)++ == 0 ? " UNION ALL SELECT c, pg_catalog.current_setting(c, true)"
                                          " FROM (VALUES ("
                                        : "), (");
     question_literal(sql, name);
     question_text(sql, "::pg_catalog.text");
 }
 
-/* Rows that are no settings: this, and the name of a pin. No setting's name has a colon. */
-#define QUESTION_PIN "pin:"
-
-/* What cannot be moved, as far as the server can say; one EXISTS each. */
-static void question_pins(struct buffer *sql)
+static void question_customs(struct buffer *sql, const struct pairs *custom,
+                             const struct guc_set *known)
 {
-    static const struct {
-        const char *pin;
-        const char *condition;
-    } pins[] = {
-        {"TEMPORARY", "SELECT FROM pg_catalog.pg_class WHERE relnamespace"
-                      " OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()"},
-        {"ADVISORY", "SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=)"
-                     " 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"},
-        {"CURSOR", "SELECT FROM pg_catalog.pg_cursors WHERE is_holdable"},
-        {"PREPARE", "SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql"},
-        {"LISTEN", "SELECT FROM pg_catalog.pg_listening_channels()"},
-    };
-    for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++) {
-        question_text(sql, " UNION ALL SELECT '" QUESTION_PIN);
-        question_text(sql, pins[i].pin);
-        question_text(sql, "', '' WHERE EXISTS (");
-        question_text(sql, pins[i].condition);
-        question_text(sql, ")");
-    }
-}
-
-void question_write(struct buffer *sql, const char *login_user, const struct pairs *custom,
-                    const struct guc_set *known)
-{
-    question_text(sql, "SELECT name, setting FROM pg_catalog.pg_settings"
-                       " WHERE source OPERATOR(pg_catalog.=) 'session'"
-                       " AND NOT pg_catalog.starts_with(name, 'transaction_')"
-                       " AND pg_catalog.strpos(name, '.') OPERATOR(pg_catalog.=) 0"
-                       " UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text"
-                       " WHERE session_user OPERATOR(pg_catalog.<>) ");
-    question_literal(sql, login_user);
-    question_text(sql,
-                  "::pg_catalog.name UNION ALL SELECT 'role', pg_catalog.current_setting('role')"
-                  " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'");
-    question_pins(sql);
     size_t count = 0;
     for (size_t i = 0; custom != NULL && i < custom->count; i++)
         question_custom(sql, custom->items[i].name, &count);
     const struct pairs *set = guc_pairs(known);
     for (size_t i = 0; i < set->count; i++) {
         const char *name = set->items[i].name;
-        if (strchr(name, '.') != NULL && (custom == NULL || pairs_find(custom, name) == NULL))
+        if (strchr(name, '.') != NULL && strchr(name, ':') == NULL &&
+            (custom == NULL || pairs_find(custom, name) == NULL))
             question_custom(sql, name, &count);
     }
     if (count > 0)
-        question_text(sql, ")) AS custom(n)"
-                           " WHERE pg_catalog.current_setting(n, true) OPERATOR(pg_catalog.<>) ''");
+        question_text(sql, ")) AS custom(c)"
+                           " WHERE pg_catalog.current_setting(c, true) IS NOT NULL");
+}
+
+/* The first byte of a value that comes as the hexadecimal digits of its bytes in the database's
+ * encoding: what is not ASCII would be converted to the client's encoding, which may not have it.
+ */
+#define QUESTION_HEX '\x01'
+
+/* Settings and roles. */
+static void question_settings(struct buffer *sql, const struct question_scope *scope)
+{
+    question_text(sql,
+                  "SELECT n, CASE WHEN v OPERATOR(pg_catalog.~) E'[^\\x02-\\x7f]'"
+                  " THEN pg_catalog.concat(E'\\x01', pg_catalog.encode(pg_catalog.convert_to(v,"
+                  " pg_catalog.getdatabaseencoding()), 'hex')) ELSE v END"
+                  " FROM (SELECT name AS n, setting AS v FROM pg_catalog.pg_settings"
+                  " WHERE source OPERATOR(pg_catalog.=) 'session'"
+                  " AND NOT pg_catalog.starts_with(name, 'transaction_')"
+                  " AND pg_catalog.strpos(name, '.') OPERATOR(pg_catalog.=) 0");
+    if (scope->careful)
+        question_text(sql, " AND name OPERATOR(pg_catalog.<>) 'statement_timeout'");
+    question_text(sql, " UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text"
+                       " WHERE session_user OPERATOR(pg_catalog.<>) ");
+    question_literal(sql, scope->login_user);
+    question_text(sql,
+                  "::pg_catalog.name UNION ALL SELECT 'role', pg_catalog.current_setting('role')"
+                  " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'");
+    question_customs(sql, scope->custom, scope->known);
+    question_text(sql, ") AS settings");
+}
+
+/* Rows that are no settings: this, and the name of a pin. No setting's name has a colon. */
+#define QUESTION_PIN "pin:"
+
+/* The schema of temporary objects has no others' and, while there is none, costs no look. */
+#define QUESTION_TEMPORARY                                                                         \
+    "pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND EXISTS"          \
+    " (SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=)"                   \
+    " 'pg_catalog.pg_namespace'::pg_catalog.regclass"                                              \
+    " AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"
+
+/* What cannot be moved, as far as the server can say. */
+static void question_objects(struct buffer *sql)
+{
+    static const struct {
+        const char *pin;
+        const char *condition;
+    } pins[] = {
+        {"TEMPORARY", QUESTION_TEMPORARY},
+        {"ADVISORY", "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype"
+                     " OPERATOR(pg_catalog.=) 'advisory'"
+                     " AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"},
+        {"CURSOR", "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
+        {"PREPARE", "EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"},
+        {"LISTEN", "EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"},
+    };
+    for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++) {
+        question_text(sql, i == 0 ? "SELECT '" QUESTION_PIN : " UNION ALL SELECT '" QUESTION_PIN);
+        question_text(sql, pins[i].pin);
+        question_text(sql, "', '' WHERE ");
+        question_text(sql, pins[i].condition);
+    }
+}
+
+void question_write(struct buffer *sql, const struct question_scope *scope)
+{
+    if (scope->careful)
+        question_text(sql, "SELECT 'statement_timeout',"
+                           " pg_catalog.current_setting('statement_timeout');"
+                           "SELECT '', pg_catalog.set_config('statement_timeout', '0', true);");
+    if (scope->settings)
+        question_settings(sql, scope);
+    if (scope->settings && scope->objects)
+        question_text(sql, " UNION ALL ");
+    if (scope->objects)
+        question_objects(sql);
 }
 
 struct question *question_new(void)
@@ -103,6 +143,31 @@ static char *question_column(struct reader *reader)
     return bytes != NULL ? memory_string_of(bytes, length) : NULL;
 }
 
+/* The bytes that hexadecimal digits stand for; NULL where they are none. */
+static char *question_decode(const char *digits)
+{
+    size_t size = strlen(digits) / 2;
+    char *bytes = memory_zeroed(size + 1);
+    size_t length;
+    if (size > 0 &&
+        (OPENSSL_hexstr2buf_ex((unsigned char *)bytes, size, &length, digits, '\0') != 1 ||
+         length != size)) {
+        free(bytes);
+        return NULL;
+    }
+    return bytes;
+}
+
+static void question_take_setting(struct question *question, const char *name, const char *value)
+{
+    char *decoded = NULL;
+    if (value[0] == QUESTION_HEX && (decoded = question_decode(value + 1)) == NULL)
+        question->malformed = true;
+    else if (name[0] != '\0')
+        pairs_set(&question->gucs, name, decoded != NULL ? decoded : value);
+    free(decoded);
+}
+
 void question_take_row(struct question *question, const uint8_t *body, size_t length)
 {
     struct reader reader;
@@ -115,7 +180,7 @@ void question_take_row(struct question *question, const uint8_t *body, size_t le
     else if (strncmp(name, QUESTION_PIN, strlen(QUESTION_PIN)) == 0)
         question->pins |= pin_of_name(name + strlen(QUESTION_PIN));
     else
-        pairs_set(&question->gucs, name, value);
+        question_take_setting(question, name, value);
     free(name);
     free(value);
 }

@@ -13,24 +13,32 @@
 
 struct guc_set;
 
+/* What is asked, and of whom. */
+struct question_scope {
+    bool settings; /* GUCs and roles that the session has beyond its connection's defaults */
+    bool objects;  /* what is in it that cannot be moved to another connection */
+    bool careful;  /* under no statement_timeout: the session's own has ended the question before */
+    const char *login_user;
+    const struct pairs *custom;  /* dotted names to be asked for, which the server does not list */
+    const struct guc_set *known; /* the same: those that the session had */
+};
+
 /* The answer while its rows come in. */
 struct question {
+    uint8_t asked; /* the asker's: what was asked for */
+    bool careful;  /* and how */
     struct pairs gucs;
     unsigned pins; /* pin.h: those of PIN_ASKABLE that hold */
     bool malformed;
 };
 
 /*
- * Appends the SQL: one statement with two text columns, name and value, a row for each setting that
- * the session has beyond its connection's defaults, and one for each thing in it that cannot be
- * moved to another connection. Custom (dotted) names are not listed by the
- * server: those of `custom` are asked for one by one. Every name is qualified; an ordinary role may
- * ask.
+ * Appends the SQL: statements with two text columns, name and value, a row for each setting and for
+ * each thing that cannot be moved. Every name in it is qualified; an ordinary role may ask.
  */
-void question_write(struct buffer *sql, const char *login_user, const struct pairs *custom,
-                    const struct guc_set *known);
+void question_write(struct buffer *sql, const struct question_scope *scope);
 struct question *question_new(void);
-/* The body of a DataRow. */
+/* The body of a DataRow. Values that are not ASCII are kept in the database's encoding. */
 void question_take_row(struct question *question, const uint8_t *body, size_t length);
 void question_free(struct question **question);
 

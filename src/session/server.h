@@ -82,8 +82,8 @@ struct server {
     uint32_t magic;
     uint8_t state;              /* enum server_state; server_set_state only */
     uint8_t transaction_status; /* as in the last ReadyForQuery */
+    uint8_t look;               /* enum ask: what may have changed, to be asked at the lease's end */
     bool passing_forward : 1;   /* `passing` bytes go to the client */
-    bool look : 1;             /* the session's state may have changed: ask before the lease ends */
     bool reset_needed : 1;     /* DISCARD ALL before anybody else gets it */
     bool retire : 1;           /* close it when the lease ends */
     bool timed_out : 1;        /* pgsluice cancelled its command: command_timeout */
@@ -93,6 +93,7 @@ struct server {
     bool switched : 1;           /* NOTE_SWITCH has come back */
     bool switch_failed : 1;      /* with an error: `failure` says why */
     bool answered : 1;           /* NOTE_ASK has come back */
+    bool ask_failed : 1;         /* with an error */
     bool statement_violated : 1; /* a transaction block in statement mode */
     uint8_t violated;            /* type byte of a message that must not have come; or 0 */
     bool dying : 1;              /* has ended while the pool was about to grant or close it */

@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* An own query has come back; what it was for goes on once the wake-up's bytes are worked off. */
-static void done_own_query_done(struct server *server, enum server_note note, enum pipeline_end end)
+static void done_own_query(struct server *server, enum server_note note, enum pipeline_end end)
 {
     bool worked = end == PIPELINE_COMPLETED && !server->own_query_failed;
     server->own_query_failed = false;
@@ -30,7 +30,7 @@ static void done_own_query_done(struct server *server, enum server_note note, en
         break;
     case SERVER_NOTE_ASK:
         server->answered = true;
-        server->reset_needed |= !worked;
+        server->ask_failed = !worked;
         break;
     case SERVER_NOTE_ROLLBACK:
         server->retire |= !worked;
@@ -194,7 +194,7 @@ void server_done(const struct pipeline_entry *entry, enum pipeline_end end, void
         return;
     }
     if (entry->ours && entry->kind == PIPELINE_QUERY)
-        done_own_query_done(server, note, end);
+        done_own_query(server, note, end);
     else if (end == PIPELINE_SKIPPED || (end == PIPELINE_ERRORED && entry->kind != PIPELINE_QUERY))
         done_undo(server, note, undo, end);
     else if (end == PIPELINE_ERRORED && note == SERVER_NOTE_CLOSE)

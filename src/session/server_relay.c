@@ -43,7 +43,7 @@ static void relay_ready(struct server *server, const struct frame *frame, bool i
         server->statement_violated = true;
     /* What pins may have ended with this command, whatever that was. */
     if (server->client != NULL && !is_ours && (server->client->pins & PIN_ASKABLE) != 0)
-        server->look = true;
+        server->look |= ASK_OBJECTS;
 }
 
 /* ---- The stream of messages ---- */

@@ -6,6 +6,7 @@
 #include "pg/frame.h"
 #include "pg/reader.h"
 #include "pg/tag.h"
+#include "session/ask.h"
 #include "session/client.h"
 #include "session/server.h"
 #include "state/parameters.h"
@@ -48,14 +49,18 @@ void server_watch_command(struct server *server, const struct frame *frame)
     switch (tag_parse((const char *)frame->body, length > 0 ? length - 1 : 0)) {
     case TAG_SET:
     case TAG_RESET:
+        server->look |= ASK_SETTINGS;
+        break;
     case TAG_DO_OR_CALL:
+        server->look |= ASK_ALL;
+        break;
     case TAG_PREPARE:
     case TAG_LISTEN:
     case TAG_DECLARE_CURSOR:
-        server->look = true;
+        server->look |= ASK_OBJECTS;
         break;
     case TAG_DISCARD_ALL:
-        server->look = true;
+        server->look |= ASK_ALL;
         if (server->client != NULL)
             server->client->pins &= PIN_LOAD; /* there is no unloading */
         watch_forget_statements(server);
@@ -92,7 +97,8 @@ bool server_watch_parameter(struct server *server, const struct frame *frame, bo
     server->parameters = parameters_with(old, name, value);
     struct client *client = server->client;
     bool told = client != NULL && !is_ours;
-    server->look |= told; /* a function may have set it, behind an innocent tag */
+    if (told)
+        server->look |= ASK_SETTINGS; /* a function may have set it, behind an innocent tag */
     if (told && client->told != NULL) {
         struct parameters *known = client->told;
         client->told = known == old ? parameters_retain(server->parameters)

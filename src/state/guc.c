@@ -9,8 +9,8 @@
  * of the session (session_authorization, then role: setting the former undoes the latter).
  *
  * Text: a query is converted from the client_encoding that is in force when it arrives, which is
- * the old state's. So only ASCII is written as a string; anything else as its bytes, converted from
- * the new client_encoding, which is set by then.
+ * the old state's, and may not know the characters. So only ASCII is written as a string; anything
+ * else as its bytes in the database's encoding, in which values are kept.
  */
 #include "state/guc.h"
 
@@ -79,6 +79,11 @@ const struct pairs *guc_pairs(const struct guc_set *set)
     return pair_set_pairs(unwrap(set));
 }
 
+const char *guc_find(const struct guc_set *set, const char *name)
+{
+    return pair_set_find(unwrap(set), name);
+}
+
 struct guc_set *guc_with(const struct guc_set *set, const char *name, const char *value)
 {
     return wrap(pair_set_with(the_table(), unwrap(set), name, value));
@@ -138,7 +143,7 @@ static void write_bytes(struct script *script, const char *text)
         char hex[2] = {digits[byte >> 4], digits[byte & 15]};
         buffer_append(script->sql, hex, sizeof hex);
     }
-    write_sql(script, "','hex'),pg_catalog.pg_client_encoding())");
+    write_sql(script, "','hex'),pg_catalog.getdatabaseencoding())");
 }
 
 static void write_text(struct script *script, const char *text)

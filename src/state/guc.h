@@ -17,7 +17,8 @@ struct guc_set;
 
 /* One reference for the caller. */
 struct guc_set *guc_empty(void);
-/* From pairs, later ones win; names compare case folded; one reference for the caller. */
+/* From pairs, later ones win; names compare case folded up to a colon (prepared.h); one reference
+ * for the caller. */
 struct guc_set *guc_intern(const struct pairs *pairs);
 struct guc_set *guc_retain(struct guc_set *set);
 /* Gives one reference back and nulls the pointer; NULL inside is fine. */
@@ -25,6 +26,8 @@ void guc_release(struct guc_set **set);
 
 /* Sorted by folded name. Valid as long as the caller's reference. */
 const struct pairs *guc_pairs(const struct guc_set *set);
+/* The value, or NULL; as long. */
+const char *guc_find(const struct guc_set *set, const char *name);
 /* The set with one more or changed setting; one reference for the caller. */
 struct guc_set *guc_with(const struct guc_set *set, const char *name, const char *value);
 struct guc_set *guc_without(const struct guc_set *set, const char *name);

@@ -61,9 +61,10 @@ static struct interned *interned_new(const uint8_t *content, size_t length)
     interned->statement.content = interned->content;
     interned->statement.content_length = (uint32_t)length;
     const char *sql = (const char *)content;
-    interned->statement.may_change_state = lexer_may_change_state(sql, strnlen(sql, length));
+    interned->statement.changes = (uint8_t)lexer_changes(sql, strnlen(sql, length));
     interned->statement.hides_setting =
-        interned->statement.may_change_state && !lexer_custom_names(sql, length, ignore_name, NULL);
+        (interned->statement.changes & LEXER_CHANGES_SETTINGS) != 0 &&
+        !lexer_custom_names(sql, length, ignore_name, NULL);
     write_name(interned->statement.name, content, length);
     return interned;
 }

@@ -24,7 +24,7 @@
 struct statement {
     unsigned references; /* atomic */
     uint32_t content_length;
-    bool may_change_state;          /* its text may change session state behind its tag (lexer.h) */
+    uint8_t changes;                /* lexer_changes() of its text */
     bool hides_setting;             /* and does not tell by its text which setting */
     char name[STATEMENT_NAME_SIZE]; /* on servers */
     const uint8_t *content;         /* owned */

@@ -185,7 +185,7 @@ static void test_switch_texts(void **state)
         {"app.o'k\\=1", "", "SELECT " CALL("app.o''k\\\\", "NULL")},
         {"", "a=h\xc3\xa9",
          "SELECT " CALL("a", "pg_catalog.convert_from(pg_catalog.decode('68c3a9','hex'),"
-                             "pg_catalog.pg_client_encoding())")},
+                             "pg_catalog.getdatabaseencoding())")},
         {"a=1", "client_encoding=LATIN1",
          "SELECT " CALL("a", "NULL") "," CALL("client_encoding", "E'LATIN1'")},
         {"", "role=r;session_authorization=s;zzz=1",

@@ -229,10 +229,10 @@ static void zero_byte_ends_the_text(void **state)
     assert_names_of(NULL, 0, "");
 }
 
-static bool may_change(const char *sql)
+static unsigned changes_of(const char *sql)
 {
     char *copy = exact_copy(sql, strlen(sql));
-    bool result = lexer_may_change_state(copy, strlen(sql));
+    unsigned result = lexer_changes(copy, strlen(sql));
 
     free(copy);
     return result;
@@ -240,21 +240,25 @@ static bool may_change(const char *sql)
 
 static void watched_words_are_seen_anywhere(void **state)
 {
-    static const char *const words[] = {
-        "set_config(",
-        "PG_ADVISORY_LOCK(1)",
-        "pg_try_advisory_lock_shared",
-        "pg_advisory_unlock_all",
-        "nextval",
-        "CurrVal",
-        "lastval()",
-        "setval",
-        "SETSEED",
-        "TEMP",
-        "temporary",
-        "pg_temp.t",
-        "pg_temp_3.t",
-        "U&\"a\"",
+    static const struct {
+        const char *text;
+        unsigned changes;
+    } words[] = {
+        {"set_config(", LEXER_CHANGES_SETTINGS},
+        {"PG_ADVISORY_LOCK(1)", LEXER_CHANGES_OBJECTS},
+        {"pg_try_advisory_lock_shared", LEXER_CHANGES_OBJECTS},
+        {"pg_advisory_unlock_all", LEXER_CHANGES_OBJECTS},
+        {"nextval", LEXER_CHANGES_SEQUENCES},
+        {"CurrVal", LEXER_CHANGES_SEQUENCES},
+        {"lastval()", LEXER_CHANGES_SEQUENCES},
+        {"setval", LEXER_CHANGES_SEQUENCES},
+        {"SETSEED", LEXER_CHANGES_SEED},
+        {"TEMP", LEXER_CHANGES_OBJECTS},
+        {"temporary", LEXER_CHANGES_OBJECTS},
+        {"pg_temp.t", LEXER_CHANGES_OBJECTS},
+        {"pg_temp_3.t", LEXER_CHANGES_OBJECTS},
+        {"U&\"a\"", LEXER_CHANGES_SETTINGS | LEXER_CHANGES_OBJECTS | LEXER_CHANGES_SEQUENCES |
+                        LEXER_CHANGES_SEED},
     };
     char sql[256];
 
@@ -263,8 +267,8 @@ static void watched_words_are_seen_anywhere(void **state)
         /* Wherever it stands in relation to the chunks. */
         for (int before = 0; before < 70; before++) {
             for (int after = 0; after < 20; after++) {
-                snprintf(sql, sizeof sql, "%*s%s%*s", before, "", words[i], after, "");
-                if (!may_change(sql))
+                snprintf(sql, sizeof sql, "%*s%s%*s", before, "", words[i].text, after, "");
+                if (changes_of(sql) != words[i].changes)
                     fail_msg("not seen: \"%s\"", sql);
             }
         }
@@ -281,8 +285,8 @@ static void words_that_are_cut_off_are_not_seen(void **state)
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         for (int before = 0; before < 40; before++) {
             int length = snprintf(sql, sizeof sql, "%*s%s", before, "", words[i]);
-            assert_true(lexer_may_change_state(sql, (size_t)length));
-            assert_false(lexer_may_change_state(sql, (size_t)length - 1));
+            assert_int_not_equal(lexer_changes(sql, (size_t)length), 0);
+            assert_int_equal(lexer_changes(sql, (size_t)length - 1), 0);
         }
     }
 }
@@ -290,30 +294,33 @@ static void words_that_are_cut_off_are_not_seen(void **state)
 static void ordinary_text_changes_nothing(void **state)
 {
     (void)state;
-    assert_false(may_change(""));
-    assert_false(may_change("s"));
-    assert_false(may_change("SELECT abalance FROM pgbench_accounts WHERE aid = 1"));
-    assert_false(
-        may_change("INSERT INTO t (created_timestamp, info, server, employee) VALUES (1)"));
-    assert_false(
-        may_change("SELECT template, attempt, temperature, my_temp, temp_c, temp1 FROM x"));
-    assert_false(may_change("SELECT pg_advisory_xact_lock(1)"));
-    assert_false(may_change("SELECT conf, set_conf, next_val, interval '1 day' FROM config"));
+    assert_int_equal(changes_of("SELECT nextval('s'), setseed(1)"),
+                     LEXER_CHANGES_SEQUENCES | LEXER_CHANGES_SEED);
+    assert_int_equal(changes_of(""), 0);
+    assert_int_equal(changes_of("s"), 0);
+    assert_int_equal(changes_of("SELECT abalance FROM pgbench_accounts WHERE aid = 1"), 0);
+    assert_int_equal(
+        changes_of("INSERT INTO t (created_timestamp, info, server, employee) VALUES (1)"), 0);
+    assert_int_equal(
+        changes_of("SELECT template, attempt, temperature, my_temp, temp_c, temp1 FROM x"), 0);
+    assert_int_equal(changes_of("SELECT pg_advisory_xact_lock(1)"), 0);
+    assert_int_equal(changes_of("SELECT conf, set_conf, next_val, interval '1 day' FROM config"),
+                     0);
 }
 
 static void temporary_is_a_word(void **state)
 {
     (void)state;
-    assert_true(may_change("CREATE TEMP TABLE t AS SELECT 1"));
-    assert_true(may_change("SELECT 1 INTO temp t"));
-    assert_true(may_change("SELECT 1 INTO TEMPORARY\nt"));
-    assert_true(may_change("temp"));
-    assert_true(may_change("temporary"));
-    assert_true(may_change("SELECT 1 INTO/**/temp/**/t"));
-    assert_false(may_change("temporar"));
-    assert_false(may_change("temporaryy"));
-    assert_false(may_change("xtemp"));
-    assert_false(may_change("temp\xc3\xa9rature"));
+    assert_int_not_equal(changes_of("CREATE TEMP TABLE t AS SELECT 1"), 0);
+    assert_int_not_equal(changes_of("SELECT 1 INTO temp t"), 0);
+    assert_int_not_equal(changes_of("SELECT 1 INTO TEMPORARY\nt"), 0);
+    assert_int_not_equal(changes_of("temp"), 0);
+    assert_int_not_equal(changes_of("temporary"), 0);
+    assert_int_not_equal(changes_of("SELECT 1 INTO/**/temp/**/t"), 0);
+    assert_int_equal(changes_of("temporar"), 0);
+    assert_int_equal(changes_of("temporaryy"), 0);
+    assert_int_equal(changes_of("xtemp"), 0);
+    assert_int_equal(changes_of("temp\xc3\xa9rature"), 0);
 }
 
 /* In a copy of its own size, so that a read past its end is seen. */
