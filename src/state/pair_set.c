@@ -40,6 +40,8 @@ static char fold(char letter)
 int pair_set_compare_names(const char *one, const char *other)
 {
     while (*one != '\0' && fold(*one) == fold(*other)) {
+        if (*one == ':')
+            return strcmp(one, other);
         one++;
         other++;
     }
@@ -68,7 +70,7 @@ static void run_add(struct run *run, const struct pair_set_table *table, const c
     char *bytes = (char *)buffer_reserve(&run->bytes, name_size + value_size);
     memcpy(bytes, name, name_size);
     memcpy(bytes + name_size, value, value_size);
-    for (char *letter = bytes; table->folds_names && *letter != '\0'; letter++)
+    for (char *letter = bytes; table->folds_names && *letter != '\0' && *letter != ':'; letter++)
         *letter = fold(*letter);
     buffer_filled(&run->bytes, name_size + value_size);
     run->count++;

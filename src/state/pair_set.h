@@ -2,8 +2,9 @@
  * pair_set.h: interned sets of (name, value), what GUC sets and server parameters are made of.
  * Within one table equal sets are one object. Immutable, reference-counted, any thread.
  *
- * Names are compared with ASCII case folded, and a set is sorted by folded name, one pair a name. A
- * table keeps names folded or as they are spelt.
+ * Names are compared with ASCII case folded up to a colon, if there is one, and as they are behind
+ * it (no setting has one; prepared.h). A set is sorted by folded name, one pair a name. A table
+ * keeps names folded or as they are spelt.
  */
 #ifndef PGSLUICE_STATE_PAIR_SET_H
 #define PGSLUICE_STATE_PAIR_SET_H
@@ -46,7 +47,7 @@ void pair_set_release(struct pair_set_table *table, struct pair_set *set);
 const struct pairs *pair_set_pairs(const struct pair_set *set);
 /* The value, or NULL. */
 const char *pair_set_find(const struct pair_set *set, const char *name);
-/* As strcmp, with ASCII case folded: the order of a set. */
+/* As strcmp, with ASCII case folded as said above: the order of a set. */
 int pair_set_compare_names(const char *one, const char *other);
 
 #endif
