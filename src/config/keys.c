@@ -19,6 +19,7 @@ static const char *const auth_names[] = {"trust", "password", "md5", "scram-sha-
 static const char *const severity_names[] = {"debug", "info", "warning", "error", NULL};
 static const char *const mode_names[] = {"transaction", "session", "statement", NULL};
 static const char *const ping_names[] = {"off", "on", "always", NULL};
+static const char *const pin_names[] = {"allow", "warn", "deny", NULL};
 static const char *const check_names[] = {"off", "warn", "require", NULL};
 
 static keys_setter set_server_settings;
@@ -327,6 +328,35 @@ const struct key keys_table[KEYS_COUNT] = {
      .help =
          "Prepared statements kept on one server connection. The least recently used is dropped "
          "for a new one."},
+    {.name = "pin",
+     SETTINGS(pin),
+     .type = KEYS_CHOICE,
+     .choices = pin_names,
+     .default_value = "allow",
+     .help =
+         "What becomes of a client whose session has what cannot be moved (a temporary table, a "
+         "session-level advisory lock, ...): it keeps its server connection (allow), it does "
+         "so and is told by a warning, as is the log (warn), or the statement gets an error "
+         "(deny)."},
+    {.name = "max_pinned",
+     SETTINGS(max_pinned),
+     .type = KEYS_NUMBER,
+     .default_value = "auto",
+     .least = 1,
+     .most = 200000,
+     .zero = "auto",
+     .help = "Server connections of one pool that clients may keep in that way. A statement that "
+             "would take one more gets SQLSTATE 53400. auto leaves one of size and overflow to "
+             "everybody else."},
+    {.name = "session_functions",
+     SETTINGS(session_functions),
+     .type = KEYS_OTHER,
+     .set = lists_set_session_functions,
+     .default_value = "",
+     .expected = "names of functions without their schemas, with commas between them",
+     .help = "Functions that keep state in the session which the server cannot tell of, such as "
+             "dblink_connect or a function in PL/Perl that uses %_SHARED. Whoever names one keeps "
+             "its server connection until it leaves; then that is closed."},
     {.name = "startup_check",
      .sections = KEYS_POOL | KEYS_DATABASE,
      .offset = offsetof(struct settings, startup_check),

@@ -2,10 +2,12 @@
 
 #include "base/memory.h"
 #include "config/config.h"
+#include "config/settings.h"
 #include "config/units.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -179,4 +181,54 @@ void lists_clear(struct config *config)
 {
     clear_listen(config);
     clear_admin_users(config);
+}
+
+void lists_clear_session_functions(struct settings *settings)
+{
+    for (size_t i = 0; i < settings->session_function_count; i++)
+        free(settings->session_functions[i]);
+    free(settings->session_functions);
+    settings->session_functions = NULL;
+    settings->session_function_count = 0;
+    settings->session_functions_serial = 0;
+}
+
+/* In place: as PostgreSQL folds an unquoted identifier. False where it is none. */
+static bool fold_identifier(char *name)
+{
+    if (*name == '\0' || isdigit((unsigned char)*name))
+        return false;
+    for (char *at = name; *at != '\0'; at++) {
+        unsigned char letter = (unsigned char)*at;
+        if (letter < 0x80 && !isalnum(letter) && letter != '_' && letter != '$')
+            return false;
+        if (letter < 0x80)
+            *at = (char)tolower(letter);
+    }
+    return true;
+}
+
+bool lists_set_session_functions(void *target, const char *text, char *problem, size_t size)
+{
+    static atomic_uint_fast64_t serials;
+    struct settings *settings = target;
+    lists_clear_session_functions(settings);
+    char *item;
+    while ((item = take_item(&text)) != NULL) {
+        if (!fold_identifier(item)) {
+            snprintf(problem, size,
+                     "expected names of functions without their schemas, with commas between "
+                     "them; this is none: \"%.100s\"",
+                     item);
+            free(item);
+            return false;
+        }
+        size_t count = settings->session_function_count++;
+        settings->session_functions =
+            memory_resize(settings->session_functions, (count + 1) * sizeof(char *));
+        settings->session_functions[count] = item;
+    }
+    if (settings->session_function_count > 0)
+        settings->session_functions_serial = atomic_fetch_add(&serials, 1) + 1;
+    return true;
 }

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "config/lists.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ void settings_clear(struct settings *settings)
     memory_wipe_string(settings->server_password);
     memory_wipe_string(settings->server_secret);
     pairs_clear(&settings->server_settings);
+    lists_clear_session_functions(settings);
     *settings = (struct settings){0};
 }
 

@@ -10,10 +10,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum settings_mode { SETTINGS_TRANSACTION, SETTINGS_SESSION, SETTINGS_STATEMENT };
 enum settings_pre_ping { SETTINGS_PING_OFF, SETTINGS_PING_ON, SETTINGS_PING_ALWAYS };
 enum settings_startup_check { SETTINGS_CHECK_OFF, SETTINGS_CHECK_WARN, SETTINGS_CHECK_REQUIRE };
+/* What becomes of a client that would keep its server connection beyond its transaction. */
+enum settings_pin { SETTINGS_PIN_ALLOW, SETTINGS_PIN_WARN, SETTINGS_PIN_DENY };
 /* libpq's target_session_attrs. */
 enum settings_target {
     SETTINGS_TARGET_ANY,
@@ -62,6 +65,11 @@ struct settings {
     unsigned prepared_statements;
     enum settings_pre_ping pre_ping;
     enum settings_startup_check startup_check;
+    enum settings_pin pin;
+    unsigned max_pinned;      /* 0: all but one of size and overflow */
+    char **session_functions; /* owned; in lower case */
+    size_t session_function_count;
+    uint64_t session_functions_serial; /* of the list: another list has another one; 0: none */
     /* Lengths of time; 0 is off. */
     microseconds timeout;
     microseconds recycle;

@@ -131,6 +131,7 @@ struct pool_methods {
 struct pool_counts {
     unsigned connecting, idle, granted, leased, closing;
     unsigned waiting; /* in line; not those to whom a connection is on its way */
+    unsigned pinned;  /* pool_pin() */
     microseconds longest_wait;
     uint64_t leases;   /* since start, as all that follow: leases begun */
     uint64_t waits;    /* answers POOL_WAITS */
@@ -172,6 +173,15 @@ bool pool_needs_ping(struct pool *pool, const struct pool_server *server, micros
 void pool_return(struct pool_server *server, microseconds now);
 /* As pool_return, but the connection must not be used again. */
 void pool_return_and_close(struct pool_server *server, const char *reason, microseconds now);
+
+/*
+ * A client is to keep its server connection beyond its transaction: counts it. False where
+ * `max_pinned` do so already and it is not `forced`: then it is not counted. Any thread; no lock.
+ */
+bool pool_pin(struct pool *pool, bool forced) __attribute__((warn_unused_result));
+void pool_unpin(struct pool *pool);
+unsigned pool_pinned(struct pool *pool);
+unsigned pool_max_pinned(struct pool *pool);
 
 /* A server connection is logged in and idle. */
 void pool_connected(struct pool_server *server, microseconds now);

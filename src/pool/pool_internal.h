@@ -7,6 +7,7 @@
  * pool_idle.c    idle lists
  * pool_line.c    the line of waiters
  * pool_opening.c attempts to open connections, backoff
+ * pool_pin.c     how many clients keep a connection
  * pool_actions.c the lock, and the methods' calls that are run after it
  * pool_check.c   the invariants
  *
@@ -42,6 +43,8 @@ struct pool {
     atomic_int pre_ping;
     _Atomic microseconds pre_ping_after;
     _Atomic microseconds suspect_before; /* last heard from before that: to be verified */
+    atomic_uint max_pinned;
+    atomic_uint pinned;
 
     /* All that follows is guarded by the lock. */
     struct settings *settings; /* one reference */
@@ -160,6 +163,11 @@ void pool_server_grant(struct pool *pool, struct pool_server *server, struct poo
 /* On its worker: a connection that nobody holds any more goes to a waiter, is kept, or closed. */
 void pool_server_place(struct pool *pool, struct pool_server *server, microseconds now,
                        struct pool_actions *actions);
+
+/* pool_pin.c */
+
+/* New settings. */
+void pool_pin_configure(struct pool *pool);
 
 /* pool_idle.c */
 

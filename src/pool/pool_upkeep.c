@@ -28,6 +28,7 @@ struct pool *pool_new(struct settings *settings, unsigned workers,
     pool->random = seed;
     atomic_init(&pool->suspect_before, INT64_MIN);
     publish_ping_settings(pool);
+    pool_pin_configure(pool);
     for (unsigned i = 0; i < workers; i++) {
         TAILQ_INIT(&pool->workers[i].idle);
         TAILQ_INIT(&pool->workers[i].waiting);
@@ -43,6 +44,7 @@ static bool is_empty(const struct pool *pool)
 void pool_free(struct pool *pool)
 {
     check(is_empty(pool));
+    check(pool_pinned(pool) == 0);
     failure_release(&pool->last_failure);
     settings_release(&pool->settings);
     lock_destroy(&pool->lock);
@@ -108,6 +110,7 @@ void pool_reconfigure(struct pool *pool, struct settings *settings, microseconds
     actions.old_settings = pool->settings;
     pool->settings = settings_retain(settings);
     publish_ping_settings(pool);
+    pool_pin_configure(pool);
     if (!settings_same_server(actions.old_settings, settings)) {
         pool->generation++;
         pool_opening_start_anew(pool);
@@ -139,6 +142,7 @@ struct pool_counts pool_count(struct pool *pool, microseconds now)
         .leased = pool->servers[POOL_SERVER_LEASED],
         .closing = pool->servers[POOL_SERVER_CLOSING],
         .waiting = pool->waiting,
+        .pinned = pool_pinned(pool),
         .longest_wait = pool_line_longest_wait(pool, now),
         .leases = pool->leases,
         .waits = pool->waits,

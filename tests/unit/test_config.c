@@ -37,6 +37,26 @@ static void narrower_sections_go_first(void **state)
     config_release(&config);
 }
 
+static void session_functions_are_replaced_by_the_narrower_section(void **state)
+{
+    (void)state;
+    struct config *config =
+        config_text_good("[pool]\nsession_functions = Dblink_Connect, mine\n" CONFIG_TEXT_DATABASE
+                         "[user alice]\nsession_functions = other$1\n");
+    struct settings *all = config_resolve(config, "app", "bob");
+    struct settings *alice = config_resolve(config, "app", "alice");
+    assert_int_equal(all->session_function_count, 2);
+    assert_string_equal(all->session_functions[0], "dblink_connect");
+    assert_string_equal(all->session_functions[1], "mine");
+    assert_int_equal(alice->session_function_count, 1);
+    assert_string_equal(alice->session_functions[0], "other$1");
+    assert_int_not_equal(all->session_functions_serial, 0);
+    assert_int_not_equal(all->session_functions_serial, alice->session_functions_serial);
+    settings_release(&all);
+    settings_release(&alice);
+    config_release(&config);
+}
+
 static void server_settings_add_up_by_name(void **state)
 {
     (void)state;
@@ -273,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(narrower_sections_go_first),
         cmocka_unit_test(server_settings_add_up_by_name),
+        cmocka_unit_test(session_functions_are_replaced_by_the_narrower_section),
         cmocka_unit_test(star_serves_all_other_databases),
         cmocka_unit_test(warm_is_at_most_the_size),
         cmocka_unit_test(server_logins_follow_keys_then_url),

@@ -384,9 +384,43 @@ static void long_line_is_refused_whole(void **context)
     world_stop(&world);
 }
 
+static void pins_are_bounded_unless_they_are_forced(void **context)
+{
+    struct world world;
+    (void)context;
+    world_init(&world, 3, 1);
+    world_start(&world);
+    assert_int_equal(pool_max_pinned(world.pool), 3); /* auto: one is left */
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(pool_pin(world.pool, false));
+    assert_false(pool_pin(world.pool, false));
+    assert_true(pool_pin(world.pool, true));
+    assert_int_equal(world_counts(&world).pinned, 4);
+    pool_unpin(world.pool);
+    assert_false(pool_pin(world.pool, false));
+    for (unsigned i = 0; i < 3; i++)
+        pool_unpin(world.pool);
+    assert_int_equal(pool_pinned(world.pool), 0);
+    world_stop(&world);
+}
+
+static void a_pool_of_one_may_be_pinned(void **context)
+{
+    struct world world;
+    (void)context;
+    world_init(&world, 1, 0);
+    world_start(&world);
+    assert_true(pool_pin(world.pool, false));
+    assert_false(pool_pin(world.pool, false));
+    pool_unpin(world.pool);
+    world_stop(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pins_are_bounded_unless_they_are_forced),
+        cmocka_unit_test(a_pool_of_one_may_be_pinned),
         cmocka_unit_test(warm_ones_are_opened_on_the_workers_in_turn),
         cmocka_unit_test(warm_does_not_exceed_size),
         cmocka_unit_test(warm_attempts_back_off),
