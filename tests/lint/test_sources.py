@@ -29,7 +29,8 @@ HEADERS = [path for path in SOURCES if path.suffix == ".h"]
 UNIT_TESTS = files("tests/unit/test_*.c")
 FUZZERS = files("tests/fuzz/fuzz_*.c")
 TEST_SOURCES = files("tests/**/*.c", "tests/**/*.h")
-SCRIPTS = files("tests/**/*.py", "tests/check", "tests/bench/run", "quickstart", ".ci/run")
+SCRIPTS = files("tests/**/*.py", "tests/check", "tests/bench/run", "tests/regress/run",
+                "quickstart", ".ci/run")
 TEXTS = files("*.md", "configure.ac", "Makefile.am", "etc/*", "man/*", "packaging/*")
 
 
