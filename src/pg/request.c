@@ -54,6 +54,23 @@ void request_describe(struct buffer *buffer, char what, const char *name)
     write_target(buffer, MESSAGE_DESCRIBE, what, name);
 }
 
+void request_bind(struct buffer *buffer, const char *portal, const char *statement)
+{
+    struct writer writer = writer_begin(buffer, MESSAGE_BIND);
+
+    writer_string(&writer, portal);
+    writer_string(&writer, statement);
+    writer_uint16(&writer, 0); /* formats of parameters, parameters, formats of results */
+    writer_uint16(&writer, 0);
+    writer_uint16(&writer, 0);
+    writer_end(&writer);
+}
+
+void request_flush(struct buffer *buffer)
+{
+    write_empty(buffer, MESSAGE_FLUSH);
+}
+
 void request_sync(struct buffer *buffer)
 {
     write_empty(buffer, MESSAGE_SYNC);

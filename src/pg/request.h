@@ -13,6 +13,9 @@ void request_parse(struct buffer *buffer, const char *name, const uint8_t *conte
 /* what: 'S' statement, 'P' portal */
 void request_close(struct buffer *buffer, char what, const char *name);
 void request_describe(struct buffer *buffer, char what, const char *name);
+/* Parameters: none. */
+void request_bind(struct buffer *buffer, const char *portal, const char *statement);
+void request_flush(struct buffer *buffer);
 void request_sync(struct buffer *buffer);
 void request_copy_fail(struct buffer *buffer, const char *reason);
 void request_terminate(struct buffer *buffer);

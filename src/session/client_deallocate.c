@@ -43,7 +43,7 @@ static bool deallocate_forgets(const char *sql, size_t length)
 /* The name is forgotten; the server is made to answer as it would by a statement that was prepared
  * for this, which is neither the client's nor anybody else's. */
 static void deallocate_carry_out(struct client *client, struct batch *batch, const char *name,
-                                 struct statement *statement)
+                                 const struct statement_named *named)
 {
     struct server *server = client->server;
     request_query(batch_made_begin(batch),
@@ -52,8 +52,9 @@ static void deallocate_carry_out(struct client *client, struct batch *batch, con
     client_statement_push(server, PIPELINE_QUERY, true, SERVER_NOTE_PREPARE, NULL);
     request_query(batch_made_begin(batch), "DEALLOCATE " STATEMENT_NAME_PREFIX "deallocate");
     batch_made_end(batch);
-    client_statement_push(server, PIPELINE_QUERY, false, SERVER_NOTE_CLOSE,
-                          server_undo_new(name, statement));
+    struct server_undo *undo = server_undo_new(name, named->statement);
+    undo->shape = named->shape;
+    client_statement_push(server, PIPELINE_QUERY, false, SERVER_NOTE_CLOSE, undo);
     (void)statement_names_remove(&client->statements, name);
 }
 
@@ -66,11 +67,11 @@ enum client_statement_answer client_statement_query(struct client *client, struc
     enum client_statement_answer answer = CLIENT_STATEMENT_FORWARD;
     if (deallocate_name(sql, length, &name)) {
         const char *word = (const char *)buffer_bytes(&name);
-        struct statement *statement = statement_names_find(client->statements, word);
+        const struct statement_named *named = statement_names_at(client->statements, word);
         if (client_statement_name_is_in_doubt(client, word)) {
             answer = CLIENT_STATEMENT_MORE;
-        } else if (statement != NULL) {
-            deallocate_carry_out(client, batch, word, statement);
+        } else if (named != NULL) {
+            deallocate_carry_out(client, batch, word, named);
             answer = CLIENT_STATEMENT_TAKEN;
         }
     }

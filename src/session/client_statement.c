@@ -11,6 +11,7 @@
 #include "session/ask.h"
 #include "session/batch.h"
 #include "session/client.h"
+#include "session/client_prepare.h"
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/pipeline.h"
@@ -86,99 +87,6 @@ void client_statement_push(struct server *server, enum pipeline_kind kind, bool 
     pipeline_push(&server->pipeline,
                   (struct pipeline_entry){
                       .kind = (uint8_t)kind, .ours = ours, .note = (uint8_t)note, .subject = undo});
-}
-
-/* The least recently used statements leave a server connection that has more than its limit. */
-static void statement_evict(struct server *server, struct batch *batch)
-{
-    struct statement *victim;
-    while ((victim = statement_cache_evict(&server->prepared,
-                                           server->settings->prepared_statements)) != NULL) {
-        request_close(batch_made_begin(batch), 'S', victim->name);
-        batch_made_end(batch);
-        client_statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT,
-                              server_undo_new("", victim));
-        statement_release(&victim);
-    }
-}
-
-/* A Close ahead of a Parse: the server connection may have the statement against expectation, since
- * an earlier Close was skipped. */
-static void statement_make_room(struct server *server, struct batch *batch, const char *name)
-{
-    request_close(batch_made_begin(batch), 'S', name);
-    batch_made_end(batch);
-    client_statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_EVICT, NULL);
-}
-
-static void statement_prepare(struct server *server, struct batch *batch,
-                              struct statement *statement, const char *name, bool cached)
-{
-    if (cached)
-        statement_make_room(server, batch, name);
-    request_parse(batch_made_begin(batch), name, statement->content, statement->content_length);
-    batch_made_end(batch);
-    struct server_undo *undo = server_undo_new("", statement);
-    undo->cached = cached;
-    client_statement_push(server, PIPELINE_PARSE, true, SERVER_NOTE_PREPARE, undo);
-}
-
-/* Makes sure that the server connection has a named statement. */
-static void statement_ensure(struct server *server, struct batch *batch,
-                             struct statement *statement)
-{
-    if (statement_cache_use(server->prepared, statement))
-        return;
-    statement_prepare(server, batch, statement, statement->name, true);
-    statement_cache_add(&server->prepared, statement);
-    statement_evict(server, batch);
-}
-
-/* True where it is not known what the unnamed statement is, because the last message about it is
- * ahead of an earlier Sync and has no answer yet. */
-static bool statement_unnamed_is_in_doubt(const struct server *server)
-{
-    return server->unnamed_pending > 0 && server->unnamed_synced;
-}
-
-/* True where a Parse that was put in front for this statement stands ahead of an earlier Sync and
- * has no answer yet: an error in front of it would make the server skip it. */
-static bool statement_prepare_is_in_doubt(const struct server *server,
-                                          const struct statement *statement)
-{
-    const struct pipeline *pipeline = &server->pipeline;
-    bool found = false;
-    if (server->prepares_pending == 0 || pipeline->ready_owed == 0 || statement == NULL)
-        return false;
-    for (unsigned i = 0; i < pipeline->count; i++) {
-        const struct pipeline_entry *entry =
-            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
-        const struct server_undo *undo = entry->subject;
-        if (entry->note == SERVER_NOTE_PREPARE && undo != NULL && undo->statement == statement)
-            found = true;
-        else if (found && entry->kind == PIPELINE_SYNC)
-            return true;
-    }
-    return false;
-}
-
-/* Makes the server connection's unnamed statement the client's, or none where it has none. */
-static void statement_ensure_unnamed(struct client *client, struct server *server,
-                                     struct batch *batch)
-{
-    if ((server->unnamed == client->unnamed &&
-         (client->unnamed != NULL || !server->unnamed_unknown)) ||
-        server->unnamed_unkept)
-        return;
-    server_drop_unnamed(server);
-    if (client->unnamed != NULL) {
-        statement_prepare(server, batch, client->unnamed, "", false);
-        server->unnamed = statement_retain(client->unnamed);
-        return;
-    }
-    request_close(batch_made_begin(batch), 'S', "");
-    batch_made_end(batch);
-    client_statement_push(server, PIPELINE_CLOSE, true, SERVER_NOTE_UNNAMED, NULL);
 }
 
 /* ---- Messages that are not all there ---- */
@@ -264,49 +172,52 @@ static enum client_statement_answer statement_parse_unnamed(struct client *clien
 }
 
 /* The name is taken: the server is made to say so, in its own words, unless there is something
- * else to be said of the text. */
+ * else to be said of the text. An empty statement stands in for the one that has the name: nothing
+ * can be said of that, also where its tables have gone or the transaction has failed. */
 static enum client_statement_answer statement_parse_taken(struct client *client,
                                                           struct batch *batch, const char *name,
-                                                          const uint8_t *content, size_t length,
-                                                          struct statement *taken_by)
+                                                          const uint8_t *content, size_t length)
 {
+    static const uint8_t nothing[] = {0, 0, 0}; /* no text, no types of parameters */
     struct server *server = client->server;
-    if (!statement_cache_use(server->prepared, taken_by))
-        statement_cache_add(&server->prepared, taken_by);
-    statement_prepare(server, batch, taken_by, taken_by->name, true);
-    statement_evict(server, batch);
-    request_parse(batch_made_begin(batch), taken_by->name, content, length);
+    struct statement *empty = statement_intern(nothing, sizeof nothing);
+    client_prepare_unused(server, batch, empty);
+    request_parse(batch_made_begin(batch), empty->name, content, length);
     batch_made_end(batch);
     client_statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NAME_TAKEN,
-                          server_undo_new(name, taken_by));
+                          server_undo_new(name, empty));
+    statement_release(&empty);
     return CLIENT_STATEMENT_TAKEN;
 }
 
 /*
  * The client's Parse is carried out under the statement's own name, also where the server
  * connection has it already from another client (then closed first): what PostgreSQL would say of
- * the text now, it says.
+ * the text now, it says; and what the statement returns now is what this client knows.
  */
 static enum client_statement_answer statement_parse_named(struct client *client,
                                                           struct batch *batch, const char *name,
                                                           const uint8_t *content, size_t length)
 {
     struct server *server = client->server;
-    struct statement *taken_by = statement_names_find(client->statements, name);
-    if (taken_by != NULL)
-        return statement_parse_taken(client, batch, name, content, length, taken_by);
+    if (statement_names_find(client->statements, name) != NULL)
+        return statement_parse_taken(client, batch, name, content, length);
     struct statement *statement = statement_intern(content, length);
-    bool cached = statement_cache_use(server->prepared, statement);
-    if (!cached)
+    uint64_t *shape = statement_cache_use(server->prepared, statement);
+    bool cached = shape != NULL;
+    if (cached)
+        *shape = STATEMENT_SHAPE_UNKNOWN;
+    else
         statement_cache_add(&server->prepared, statement);
-    statement_make_room(server, batch, statement->name);
+    client_prepare_close(server, batch, statement->name);
     statement_names_add(&client->statements, name, statement);
     request_parse(batch_made_begin(batch), statement->name, content, length);
     batch_made_end(batch);
     struct server_undo *undo = server_undo_new(name, statement);
     undo->cached = !cached;
     client_statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NAMED, undo);
-    statement_evict(server, batch);
+    client_prepare_describe(server, batch, name, statement);
+    client_prepare_evict(server, batch);
     statement_release(&statement);
     return CLIENT_STATEMENT_TAKEN;
 }
@@ -388,10 +299,10 @@ static enum client_statement_answer statement_bind(struct client *client, struct
     if (name == NULL)
         return CLIENT_STATEMENT_MALFORMED;
     if (name[0] == '\0') {
-        if (statement_unnamed_is_in_doubt(server) ||
-            statement_prepare_is_in_doubt(server, client->unnamed))
+        if (client_prepare_unnamed_is_in_doubt(server) ||
+            client_prepare_is_in_doubt(server, client->unnamed))
             return CLIENT_STATEMENT_MORE;
-        statement_ensure_unnamed(client, server, batch);
+        client_prepare_unnamed(client, batch);
         if (client->unnamed != NULL)
             statement_look_at_bound(client, client->unnamed);
         client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
@@ -399,15 +310,24 @@ static enum client_statement_answer statement_bind(struct client *client, struct
     }
     if (client_statement_name_is_in_doubt(client, name))
         return CLIENT_STATEMENT_MORE;
-    struct statement *statement = statement_names_find(client->statements, name);
-    if (statement == NULL) {
+    struct statement_named *named = statement_names_at(client->statements, name);
+    if (named == NULL) {
         client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD; /* the server says that there is no such statement */
     }
-    if (statement_prepare_is_in_doubt(server, statement))
+    struct statement *statement = named->statement;
+    if (client_prepare_is_in_doubt(server, statement))
         return CLIENT_STATEMENT_MORE;
+    switch (client_prepare_named(client, batch, name, named)) {
+    case CLIENT_PREPARE_DONE:
+        break;
+    case CLIENT_PREPARE_AWAITED:
+        return CLIENT_STATEMENT_MORE;
+    case CLIENT_PREPARE_CHANGED:
+        client_prepare_fail(server, batch);
+        return CLIENT_STATEMENT_DROP;
+    }
     statement_look_at_bound(client, statement);
-    statement_ensure(server, batch, statement);
     statement_rewrite_bind(batch, frame, portal, name, statement->name);
     client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
     *taken = (size_t)(at - frame->body) + FRAME_HEADER_SIZE;
@@ -423,24 +343,30 @@ static enum client_statement_answer statement_describe(struct client *client, st
         return CLIENT_STATEMENT_DROP;
     if (what == 'S' && client_statement_name_is_in_doubt(client, name))
         return CLIENT_STATEMENT_MORE;
-    struct statement *statement =
-        what == 'S' ? statement_names_find(client->statements, name) : NULL;
+    struct statement_named *named =
+        what == 'S' ? statement_names_at(client->statements, name) : NULL;
     if (what == 'S' && name[0] == '\0') {
-        if (statement_unnamed_is_in_doubt(server) ||
-            statement_prepare_is_in_doubt(server, client->unnamed))
+        if (client_prepare_unnamed_is_in_doubt(server) ||
+            client_prepare_is_in_doubt(server, client->unnamed))
             return CLIENT_STATEMENT_MORE;
-        statement_ensure_unnamed(client, server, batch);
+        client_prepare_unnamed(client, batch);
     }
-    if (statement == NULL) {
+    if (named == NULL) {
         client_statement_push(server, PIPELINE_DESCRIBE, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD;
     }
-    if (statement_prepare_is_in_doubt(server, statement))
+    if (client_prepare_is_in_doubt(server, named->statement))
         return CLIENT_STATEMENT_MORE;
-    statement_ensure(server, batch, statement);
-    request_describe(batch_made_begin(batch), 'S', statement->name);
+    enum client_prepare_answer answer = client_prepare_named(client, batch, name, named);
+    if (answer == CLIENT_PREPARE_AWAITED)
+        return CLIENT_STATEMENT_MORE;
+    bool changed = answer == CLIENT_PREPARE_CHANGED;
+    request_describe(batch_made_begin(batch), 'S', named->statement->name);
     batch_made_end(batch);
-    client_statement_push(server, PIPELINE_DESCRIBE, false, SERVER_NOTE_NONE, NULL);
+    client_statement_push(server, PIPELINE_DESCRIBE, false,
+                          changed ? SERVER_NOTE_CHANGED : SERVER_NOTE_NONE, NULL);
+    if (changed) /* behind the description of the parameters, as the server does it */
+        client_prepare_fail(server, batch);
     *taken = frame->size;
     return CLIENT_STATEMENT_TAKEN;
 }
@@ -464,9 +390,10 @@ static enum client_statement_answer statement_close(struct client *client, char 
     } else if (what == 'S') {
         if (client_statement_name_is_in_doubt(client, name))
             return CLIENT_STATEMENT_MORE;
-        struct statement *statement = statement_names_find(client->statements, name);
-        if (statement != NULL) {
-            undo = server_undo_new(name, statement);
+        struct statement_named *named = statement_names_at(client->statements, name);
+        if (named != NULL) {
+            undo = server_undo_new(name, named->statement);
+            undo->shape = named->shape;
             note = SERVER_NOTE_CLOSE;
             (void)statement_names_remove(&client->statements, name);
         }

@@ -50,6 +50,7 @@ static void lease_link(struct client *client, struct server *server)
     server->leases++;
     server->unnamed_unknown |= server->unnamed_unkept; /* which is another client's */
     server->unnamed_unkept = false;
+    server_end_check(server);
 }
 
 /* In the client's state, or on the way there by what goes out now; the client's bytes may follow.

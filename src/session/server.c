@@ -119,6 +119,7 @@ static void server_free_parts(struct server *server)
     pipeline_release(&server->pipeline);
     statement_cache_clear(&server->prepared);
     statement_release(&server->unnamed);
+    statement_release(&server->checking);
     question_free(&server->question);
     guc_release(&server->gucs);
     guc_release(&server->switching_to);

@@ -63,12 +63,16 @@ enum server_note {
     SERVER_NOTE_NAMED,      /* a client's own Parse of a named statement; subject: undo */
     SERVER_NOTE_NAME_TAKEN, /* a Parse that must fail: the name is taken; subject: undo */
     SERVER_NOTE_CLOSE,      /* a client's own Close of a statement; subject: undo */
+    SERVER_NOTE_SHAPE,      /* a Describe that asks for a statement's shape; subject: undo */
+    SERVER_NOTE_CHANGED,    /* what a statement returns has changed: a Bind that must fail, and a
+                             * client's Describe whose rows it must not see */
 };
 
 /* What has to be undone where the server does not carry a message out. Owned by the entry. */
 struct server_undo {
     struct statement *statement; /* owned reference, or NULL */
     struct statement *previous;  /* owned reference: the unnamed one before, or NULL */
+    uint64_t shape;              /* of the statement, as the client knew it */
     bool cached;                 /* statement was added to the server's cache */
     char name[];                 /* the client's name of it */
 };
@@ -82,8 +86,8 @@ struct server {
     uint32_t magic;
     uint8_t state;              /* enum server_state; server_set_state only */
     uint8_t transaction_status; /* as in the last ReadyForQuery */
-    uint8_t look;               /* enum ask: what may have changed, to be asked at the lease's end */
-    bool passing_forward : 1;   /* `passing` bytes go to the client */
+    uint8_t look;              /* enum ask: what may have changed, to be asked at the lease's end */
+    bool passing_forward : 1;  /* `passing` bytes go to the client */
     bool reset_needed : 1;     /* DISCARD ALL before anybody else gets it */
     bool retire : 1;           /* close it when the lease ends */
     bool timed_out : 1;        /* pgsluice cancelled its command: command_timeout */
@@ -103,6 +107,7 @@ struct server {
     bool half_sent : 1;          /* it has the begin of a message whose rest will never come */
     bool unnamed_synced : 1;     /* a Sync went out behind the last message about the unnamed one */
     bool unnamed_unknown : 1;    /* such a message was not carried out: nobody knows which it has */
+    bool checked : 1;            /* `checking` has another shape than its client knows */
     bool unnamed_unkept : 1;     /* it has one of its client's that is too long to be kept */
     struct stream stream;
     struct worker *worker;
@@ -123,6 +128,7 @@ struct server {
     unsigned prepares_pending;        /* Parse messages that were put in front */
     unsigned unnamed_pending;         /* messages that put another in the unnamed one's place */
     struct statement *unnamed;        /* owned reference: its unnamed statement if known, or NULL */
+    struct statement *checking;       /* owned reference: whose shape the client's message awaits */
     struct question *question;        /* owned: rows of an ask; or NULL */
     struct failure *failure;          /* owned reference: the last error of an own message, or of
                                          the connection; or NULL */
@@ -217,6 +223,12 @@ void server_relay_probe(struct server *server);
 
 /* server_done.c: the pipeline's done(). */
 void server_done(const struct pipeline_entry *entry, enum pipeline_end end, void *context);
+
+/* server_shape.c: a reply to a Describe with NOTE_SHAPE; `frame` may be there in part. */
+void server_take_shape(struct server *server, const struct pipeline_entry *entry,
+                       const struct frame *frame, size_t available);
+/* Nothing waits for a statement's shape any more. */
+void server_end_check(struct server *server);
 
 /* server_watch.c: a command of the client's has ended: did it touch the session's state? */
 void server_watch_command(struct server *server, const struct frame *frame);

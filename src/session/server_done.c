@@ -154,8 +154,14 @@ static void done_undo(struct server *server, enum server_note note, struct serve
         break;
     case SERVER_NOTE_CLOSE:
         if (server->client != NULL && undo->statement != NULL &&
-            statement_names_find(server->client->statements, undo->name) == NULL)
+            statement_names_find(server->client->statements, undo->name) == NULL) {
             statement_names_add(&server->client->statements, undo->name, undo->statement);
+            statement_names_at(server->client->statements, undo->name)->shape = undo->shape;
+        }
+        break;
+    case SERVER_NOTE_SHAPE:
+        if (server->checking == undo->statement)
+            server_end_check(server);
         break;
     default:
         break;

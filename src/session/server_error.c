@@ -77,6 +77,19 @@ static void error_of_timeout(struct server *server, struct batch *batch)
     batch_made_end(batch);
 }
 
+/* What the server itself says where it has such a statement from before the change; drivers look at
+ * the place in its source. */
+static void error_of_changed_result(struct batch *batch)
+{
+    static const char body[] = "SERROR\0VERROR\0C" SQLSTATE_FEATURE_NOT_SUPPORTED
+                               "\0Mcached plan must not change result type\0Fplancache.c\0"
+                               "RRevalidateCachedQuery\0";
+    struct buffer error = {0};
+    buffer_append(&error, body, sizeof body); /* with the zero byte behind the last field */
+    error_add(batch, &error);
+    buffer_release(&error);
+}
+
 /* A field of an ErrorResponse by its type; empty where there is none. */
 static const char *error_field(const struct frame *frame, uint8_t wanted)
 {
@@ -122,6 +135,11 @@ bool server_error_take(struct server *server, struct batch *batch, const struct 
     }
     if (verdict != PIPELINE_FORWARD || server->client == NULL)
         return false;
+    if (head != NULL && head->note == SERVER_NOTE_CHANGED &&
+        strcmp(error_field(frame, 'C'), SQLSTATE_INVALID_STATEMENT_NAME) == 0) {
+        error_of_changed_result(batch);
+        return false;
+    }
     if (server->timed_out && strcmp(error_field(frame, 'C'), SQLSTATE_QUERY_CANCELED) == 0) {
         error_of_timeout(server, batch);
         return false;

@@ -56,6 +56,8 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
     struct pipeline_entry head = at != NULL ? *at : (struct pipeline_entry){0};
     bool is_ours = at != NULL && head.ours;
     struct server_undo *undo = NULL;
+    if (is_ours && head.note == SERVER_NOTE_SHAPE)
+        server_take_shape(server, &head, frame, frame->size);
     if (frame->type == MESSAGE_ERROR_RESPONSE && at != NULL &&
         head.note == SERVER_NOTE_NAME_TAKEN) {
         const struct server_undo *source = head.subject;
@@ -91,6 +93,10 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
     case MESSAGE_ERROR_RESPONSE:
         forward = server_error_take(server, batch, frame, at != NULL ? &head : NULL, undo, verdict);
         break;
+    case MESSAGE_ROW_DESCRIPTION:
+    case MESSAGE_NO_DATA:
+        forward &= head.note != SERVER_NOTE_CHANGED;
+        break;
     case MESSAGE_DATA_ROW:
         if (is_ours && head.note == SERVER_NOTE_ASK && server->question != NULL)
             question_take_row(server->question, frame->body, frame->size - FRAME_HEADER_SIZE);
@@ -109,8 +115,11 @@ static bool relay_may_stream(const struct server *server, const struct frame *fr
     case MESSAGE_DATA_ROW:
         /* A row about the session's state is read. */
         return server->question == NULL || frame->size > WORKER_KEEP_SIZE;
+    case MESSAGE_ROW_DESCRIPTION: {
+        const struct pipeline_entry *head = pipeline_head(&server->pipeline);
+        return head == NULL || !head->ours || frame->size > WORKER_KEEP_SIZE;
+    }
     case MESSAGE_COPY_DATA:
-    case MESSAGE_ROW_DESCRIPTION:
     case MESSAGE_FUNCTION_CALL_RESPONSE:
         return true;
     default:
@@ -123,13 +132,16 @@ static void relay_begin_stream(struct server *server, const struct frame *frame,
 {
     const struct pipeline_entry *head = pipeline_head(&server->pipeline);
     bool is_ours = head != NULL && head->ours;
+    bool unseen = is_ours || (head != NULL && head->note == SERVER_NOTE_CHANGED);
+    if (is_ours && head->note == SERVER_NOTE_SHAPE)
+        server_take_shape(server, head, frame, available);
     enum pipeline_verdict verdict = pipeline_reply(&server->pipeline, frame->type);
     if (verdict == PIPELINE_VIOLATION)
         server->violated = frame->type;
     if (server->question != NULL && frame->type == MESSAGE_DATA_ROW)
         server->question->malformed = true; /* too long a row to be read */
     server->passing = frame->size - available;
-    server->passing_forward = server->client != NULL && !is_ours &&
+    server->passing_forward = server->client != NULL && !unseen &&
                               (verdict == PIPELINE_FORWARD ||
                                (verdict == PIPELINE_ASYNC && server->state == SERVER_LEASED));
 }

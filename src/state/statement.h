@@ -8,7 +8,8 @@
  *
  * A statement_names maps one client's names to statements; a statement_cache tells which statements
  * one server connection has prepared, least recently used first out. Both belong to one worker.
- * Each has a file of its own: statement_names.c, statement_cache.c.
+ * Each has a file of its own: statement_names.c, statement_cache.c; and so has what a statement
+ * returns: statement_shape.c.
  */
 #ifndef PGSLUICE_STATE_STATEMENT_H
 #define PGSLUICE_STATE_STATEMENT_H
@@ -36,14 +37,31 @@ struct statement *statement_retain(struct statement *statement);
 /* Gives one reference back and nulls the pointer; NULL inside is fine. */
 void statement_release(struct statement **statement);
 
+/*
+ * The shape of a statement is what it returns, as PostgreSQL fixes it at Parse and compares it at
+ * each use: the names, types and type modifiers of its columns, in a hash. `body` is that of a
+ * RowDescription.
+ */
+#define STATEMENT_SHAPE_UNKNOWN UINT64_C(0)
+#define STATEMENT_SHAPE_NONE UINT64_C(1) /* NoData: it returns no rows */
+uint64_t statement_shape_of(const uint8_t *body, size_t length);
+/* The same of a RowDescription that is too long to be read, by what is known of it. */
+uint64_t statement_shape_of_long(size_t length);
+
 /* NULL is a valid, empty map: a client that prepares nothing owns none. */
 struct statement_names;
-/* NULL where the name is not there. */
+/* What a client has under a name. */
+struct statement_named {
+    struct statement *statement; /* owned reference */
+    uint64_t shape;              /* as it was at the client's Parse */
+};
+/* NULL where the name is not there. Valid until it is removed. */
+struct statement_named *statement_names_at(struct statement_names *names, const char *name);
 struct statement *statement_names_find(const struct statement_names *names, const char *name);
 /* The other way round: a name of the statement that has this name on servers, or NULL. Not for
  * every message: it looks at all of them. `server_name` needs no zero byte at its end. */
 const char *statement_names_of(const struct statement_names *names, const char *server_name);
-/* Adds (takes a reference of its own); the name must not be there. */
+/* Adds (takes a reference of its own) in an unknown shape; the name must not be there. */
 void statement_names_add(struct statement_names **names, const char *name,
                          struct statement *statement);
 /* False where it was not there. */
@@ -53,9 +71,11 @@ size_t statement_names_count(const struct statement_names *names);
 
 /* NULL is a valid, empty cache. */
 struct statement_cache;
-/* True where it is prepared; makes it the most recently used. */
-bool statement_cache_use(struct statement_cache *cache, const struct statement *statement);
-/* Adds as most recently used (takes a reference of its own); must not be there. */
+/* Where its shape is kept, or NULL where it is not prepared; makes it the most recently used. Valid
+ * until it is removed. */
+uint64_t *statement_cache_use(struct statement_cache *cache, const struct statement *statement);
+/* Adds as most recently used (takes a reference of its own) in an unknown shape; must not be there.
+ */
 void statement_cache_add(struct statement_cache **cache, struct statement *statement);
 bool statement_cache_remove(struct statement_cache **cache, const struct statement *statement);
 /* Takes the least recently used out where there are more than `limit`, else NULL; the reference is

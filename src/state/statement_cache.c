@@ -8,6 +8,7 @@
 
 struct cached {
     struct statement *statement; /* one reference; the key */
+    uint64_t shape;
     TAILQ_ENTRY(cached) link;
     UT_hash_handle hh;
 };
@@ -27,14 +28,14 @@ static struct cached *find_entry(const struct statement_cache *cache,
     return found;
 }
 
-bool statement_cache_use(struct statement_cache *cache, const struct statement *statement)
+uint64_t *statement_cache_use(struct statement_cache *cache, const struct statement *statement)
 {
     struct cached *found = find_entry(cache, statement);
     if (found == NULL)
-        return false;
+        return NULL;
     TAILQ_REMOVE(&cache->by_use, found, link);
     TAILQ_INSERT_TAIL(&cache->by_use, found, link);
-    return true;
+    return &found->shape;
 }
 
 void statement_cache_add(struct statement_cache **cache, struct statement *statement)
@@ -46,6 +47,7 @@ void statement_cache_add(struct statement_cache **cache, struct statement *state
     }
     struct cached *entry = memory_new(struct cached);
     entry->statement = statement_retain(statement);
+    entry->shape = STATEMENT_SHAPE_UNKNOWN;
     HASH_ADD_PTR((*cache)->table, statement, entry);
     TAILQ_INSERT_TAIL(&(*cache)->by_use, entry, link);
 }

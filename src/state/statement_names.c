@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct statement_names {
-    struct statement *statement; /* one reference */
+    struct statement_named named;
     UT_hash_handle hh;
     char name[];
 };
@@ -25,13 +25,19 @@ static struct statement_names *find_entry(const struct statement_names *names, c
 struct statement *statement_names_find(const struct statement_names *names, const char *name)
 {
     const struct statement_names *found = find_entry(names, name);
-    return found == NULL ? NULL : found->statement;
+    return found == NULL ? NULL : found->named.statement;
+}
+
+struct statement_named *statement_names_at(struct statement_names *names, const char *name)
+{
+    struct statement_names *found = find_entry(names, name);
+    return found == NULL ? NULL : &found->named;
 }
 
 const char *statement_names_of(const struct statement_names *names, const char *server_name)
 {
     for (const struct statement_names *entry = names; entry != NULL; entry = entry->hh.next) {
-        if (memcmp(entry->statement->name, server_name, STATEMENT_NAME_SIZE - 1) == 0)
+        if (memcmp(entry->named.statement->name, server_name, STATEMENT_NAME_SIZE - 1) == 0)
             return entry->name;
     }
     return NULL;
@@ -44,14 +50,15 @@ void statement_names_add(struct statement_names **names, const char *name,
     check(find_entry(*names, name) == NULL);
     struct statement_names *entry = memory_zeroed(sizeof *entry + length + 1);
     memcpy(entry->name, name, length + 1);
-    entry->statement = statement_retain(statement);
+    entry->named.shape = STATEMENT_SHAPE_UNKNOWN;
+    entry->named.statement = statement_retain(statement);
     HASH_ADD(hh, *names, name, length, entry);
 }
 
 static void remove_entry(struct statement_names **names, struct statement_names *entry)
 {
     HASH_DEL(*names, entry);
-    statement_release(&entry->statement);
+    statement_release(&entry->named.statement);
     free(entry);
 }
 

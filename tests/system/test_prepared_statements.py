@@ -131,6 +131,22 @@ def test_taken_name_is_told_by_the_clients_name(target):
     assert use(wire, "mine") == "1"
 
 
+def test_taken_name_of_a_statement_that_could_not_be_prepared_now(target):
+    """The name is what is wrong, whatever has become of the tables; and it stays the statement's."""
+    wire = target.wire()
+    wire.run("DROP TABLE IF EXISTS fleeting; CREATE TABLE fleeting (a int)")
+    wire.ask(parse("s", "SELECT * FROM fleeting"), sync())
+    wire.run("DROP TABLE fleeting")
+    assert errors(wire.ask(parse("s", "SELECT 1"), sync())) == ["42P05"]
+    assert errors(wire.ask(bind("", "s"), sync())) == ["42P01"]
+    wire.run("BEGIN")
+    wire.ask(query("SELECT 1/0"))
+    assert errors(wire.ask(parse("s", "ROLLBACK"), sync())) == ["42P05"]
+    wire.run("ROLLBACK; CREATE TABLE fleeting (a int)")
+    assert kinds(wire.ask(bind("", "s"), execute(), sync())) == "2CZI"
+    wire.run("DROP TABLE fleeting")
+
+
 def test_taken_name_with_a_statement_of_another_client(pooled):
     pooled.use(size=1)
     one, two = pooled.wire(), pooled.wire()

@@ -16,6 +16,10 @@ static void simple_and_extended_query(void **state)
     assert_wrote(&buffer, "C\0\0\0\x08Ss1\0");
     request_describe(&buffer, 'P', "");
     assert_wrote(&buffer, "D\0\0\0\x06P\0");
+    request_bind(&buffer, "p", "s1");
+    assert_wrote(&buffer, "B\0\0\0\x0Fp\0s1\0\0\0\0\0\0\0");
+    request_flush(&buffer);
+    assert_wrote(&buffer, "H\0\0\0\x04");
     request_sync(&buffer);
     assert_wrote(&buffer, "S\0\0\0\x04");
     buffer_release(&buffer);

@@ -1,0 +1,51 @@
+/* statement_shape.c: what a statement returns, as a number. */
+#include "pg/reader.h"
+#include "state/statement.h"
+
+#include <string.h>
+
+/* FNV-1a. */
+#define HASH_START UINT64_C(0xcbf29ce484222325)
+#define HASH_PRIME UINT64_C(0x100000001b3)
+
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
+{
+    const uint8_t *at = bytes;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ at[i]) * HASH_PRIME;
+    return hash;
+}
+
+/* Not one of those that have a meaning of their own. */
+static uint64_t as_shape(uint64_t hash)
+{
+    return hash > STATEMENT_SHAPE_NONE ? hash : hash + 2;
+}
+
+uint64_t statement_shape_of(const uint8_t *body, size_t length)
+{
+    uint64_t hash = HASH_START;
+    struct reader reader;
+    reader_init(&reader, body, length);
+    uint16_t columns = reader_uint16(&reader);
+    for (unsigned i = 0; i < columns; i++) {
+        const char *name = reader_string(&reader);
+        (void)reader_uint32(&reader); /* its table */
+        (void)reader_uint16(&reader); /* and its number there */
+        uint32_t type = reader_uint32(&reader);
+        (void)reader_uint16(&reader); /* the type's size */
+        uint32_t modifier = reader_uint32(&reader);
+        (void)reader_uint16(&reader); /* format */
+        if (reader.failed)
+            break;
+        hash = hash_bytes(hash, name, strlen(name) + 1);
+        hash = hash_bytes(hash, &type, sizeof type);
+        hash = hash_bytes(hash, &modifier, sizeof modifier);
+    }
+    return as_shape(hash);
+}
+
+uint64_t statement_shape_of_long(size_t length)
+{
+    return as_shape(hash_bytes(HASH_START, &length, sizeof length));
+}
