@@ -25,12 +25,15 @@ bool ask_is_due(const struct client *client, const struct server *server)
                                  guc_pairs(client->startup_gucs)->count > 0);
 }
 
-static void ask_send(struct client *client, struct server *server, bool careful, unsigned what)
+/* So often a question is asked that the session's own statement_timeout may have cut off. */
+#define ASK_ATTEMPTS 5
+
+static void ask_send(struct client *client, struct server *server, uint8_t attempt, unsigned what)
 {
     struct question_scope scope = {
         .settings = (what & (ASK_ALL | ASK_SETTINGS)) != 0,
         .objects = (what & (ASK_ALL | ASK_OBJECTS)) != 0,
-        .careful = careful,
+        .careful = attempt > 0,
         .login_user = server->settings->server_user,
         .custom = client->custom_names,
         .known = client->gucs,
@@ -41,7 +44,7 @@ static void ask_send(struct client *client, struct server *server, bool careful,
     question_free(&server->question);
     server->question = question_new();
     server->question->asked = (uint8_t)what;
-    server->question->careful = careful;
+    server->question->attempt = attempt;
     (void)server_query(server, SERVER_NOTE_ASK, (const char *)buffer_bytes(&sql));
     buffer_release(&sql);
 }
@@ -50,10 +53,10 @@ void ask_begin(struct client *client, struct server *server)
 {
     unsigned what = server->look;
     server->look = 0;
-    ask_send(client, server, false, what);
+    ask_send(client, server, 0, what);
 }
 
-/* A failed question is asked once more, under no limit of time. */
+/* A failed question is asked again, under no limit of time. */
 static bool ask_again(struct server *server)
 {
     struct question *question = server->question;
@@ -62,11 +65,11 @@ static bool ask_again(struct server *server)
     if (!failed)
         return false;
     server->reset_needed = true; /* unless the second attempt succeeds */
-    if (question == NULL || question->careful || server->client == NULL || server->fatal ||
-        server->transaction_status != MESSAGE_IDLE)
+    if (question == NULL || question->attempt + 1 == ASK_ATTEMPTS || server->client == NULL ||
+        server->fatal || server->transaction_status != MESSAGE_IDLE)
         return false;
     server->reset_needed = false;
-    ask_send(server->client, server, true, question->asked);
+    ask_send(server->client, server, (uint8_t)(question->attempt + 1), question->asked);
     return true;
 }
 
@@ -82,7 +85,7 @@ static struct guc_set *ask_whole_answer(const struct server *server, struct ques
     const struct pairs *before = guc_pairs(server->gucs);
     for (size_t i = 0; i < before->count; i++) {
         if ((question->asked & (ASK_ALL | ask_kind(before->items[i].name))) == 0)
-            pairs_set(&question->gucs, before->items[i].name, before->items[i].value);
+            pairs_add(&question->gucs, before->items[i].name, before->items[i].value);
     }
     return guc_intern(&question->gucs);
 }

@@ -17,6 +17,7 @@
 #include "pg/sqlstate.h"
 #include "session/ask.h"
 #include "session/batch.h"
+#include "session/belief.h"
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/client_statement.h"
@@ -147,16 +148,16 @@ static enum relay_step relay_unleased(struct client *client, struct batch *batch
 
 /* ---- With a lease ---- */
 
-/* `undo`, with a Query: of the client's unnamed statement. */
-static void relay_push(struct server *server, enum pipeline_kind kind, struct server_undo *undo)
+/* `undo`: of the client's unnamed statement, under NOTE_UNNAMED; under NOTE_SET what it sets. */
+static void relay_push(struct server *server, enum pipeline_kind kind, enum server_note note,
+                       struct server_undo *undo)
 {
     if (server->pipeline.count == 0)
         server->command_at = loop_now(server->worker->loop);
     if (server->transaction_at == 0)
         server->transaction_at = loop_now(server->worker->loop);
     server->idle_in_transaction_at = 0;
-    enum server_note note = undo != NULL ? SERVER_NOTE_UNNAMED : SERVER_NOTE_NONE;
-    if (undo != NULL) {
+    if (note == SERVER_NOTE_UNNAMED) {
         server->unnamed_pending++;
         server->unnamed_synced = false;
     }
@@ -195,6 +196,7 @@ static enum relay_step relay_query(struct client *client, struct batch *batch,
 {
     struct server *server = client->server;
     enum client_statement_answer answer = CLIENT_STATEMENT_FORWARD;
+    struct server_undo *set = NULL;
     if (!pipeline_accepts(&server->pipeline, PIPELINE_QUERY))
         return STEP_DROP;
     if (relay_awaits_rest(frame, available))
@@ -207,21 +209,41 @@ static enum relay_step relay_query(struct client *client, struct batch *batch,
         answer = client_statement_query(client, batch, sql, length - 1);
         if (answer == CLIENT_STATEMENT_MORE)
             return STEP_KEEP;
-        client_statement_look(client, sql, length - 1);
+        set = client_statement_look(client, sql, length - 1);
     } else {
         server->look |= ASK_ALL; /* the rest goes by unread */
-        client_statement_look(client, sql, length);
+        server_undo_free(client_statement_look(client, sql, length));
     }
     /* As the server does: a simple query drops the unnamed statement. */
     struct server_undo *undo = relay_drop_unnamed(client);
     server_drop_unnamed(server);
     if (answer == CLIENT_STATEMENT_TAKEN) {
+        server_undo_free(set);
         server->unnamed_unknown = undo != NULL;
         server_undo_free(undo);
         *taken = available;
         return STEP_TAKEN;
     }
-    relay_push(server, PIPELINE_QUERY, undo);
+    if (undo != NULL) { /* the server is asked what the SET has done */
+        server_undo_free(set);
+        relay_push(server, PIPELINE_QUERY, SERVER_NOTE_UNNAMED, undo);
+    } else {
+        relay_push(server, PIPELINE_QUERY, set != NULL ? SERVER_NOTE_SET : SERVER_NOTE_NONE, set);
+    }
+    return STEP_FORWARD;
+}
+
+/* Of the unnamed portal, which has a plain SET. */
+static enum relay_step relay_execute_set(struct server *server, const struct frame *frame)
+{
+    if (!pipeline_accepts(&server->pipeline, PIPELINE_EXECUTE))
+        return STEP_DROP;
+    struct server_undo *set = NULL;
+    if (frame->size > FRAME_HEADER_SIZE && frame->body[0] == '\0') {
+        const char *sql = (const char *)server->bound_set->content;
+        set = belief_of_text(sql, strlen(sql));
+    }
+    relay_push(server, PIPELINE_EXECUTE, set != NULL ? SERVER_NOTE_SET : SERVER_NOTE_NONE, set);
     return STEP_FORWARD;
 }
 
@@ -229,7 +251,7 @@ static enum relay_step relay_simple(struct server *server, enum pipeline_kind ki
 {
     if (!pipeline_accepts(&server->pipeline, kind))
         return STEP_DROP;
-    relay_push(server, kind, NULL);
+    relay_push(server, kind, SERVER_NOTE_NONE, NULL);
     return STEP_FORWARD;
 }
 
@@ -284,6 +306,8 @@ static enum relay_step relay_leased(struct client *client, struct batch *batch,
     case MESSAGE_CLOSE:
         return relay_statement(client, batch, frame, available, taken);
     case MESSAGE_EXECUTE:
+        if (server->bound_set != NULL)
+            return relay_execute_set(server, frame);
         return relay_simple(server, PIPELINE_EXECUTE);
     case MESSAGE_SYNC:
         server->unnamed_synced = true;

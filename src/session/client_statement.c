@@ -10,6 +10,7 @@
 #include "pg/request.h"
 #include "session/ask.h"
 #include "session/batch.h"
+#include "session/belief.h"
 #include "session/client.h"
 #include "session/client_prepare.h"
 #include "session/server.h"
@@ -52,17 +53,26 @@ static bool statement_look(struct client *client, const char *sql, size_t length
            !lexer_custom_names(sql, length, statement_note_name, client);
 }
 
-void client_statement_look(struct client *client, const char *sql, size_t length)
+struct server_undo *client_statement_look(struct client *client, const char *sql, size_t length)
 {
-    if (statement_look(client, sql, length))
+    if (client->settings->mode == SETTINGS_SESSION)
+        return NULL;
+    client->server->look |= (uint8_t)ask_for(lexer_changes(sql, length));
+    if (!lexer_may_name_settings(sql, length))
+        return NULL;
+    if (!lexer_custom_names(sql, length, statement_note_name, client))
         client->pins |= PIN_SETTING;
+    return belief_of_text(sql, length);
 }
 
 /* It will be executed: what it sets under a name that its text does not tell, nobody can ask the
  * server for later. */
-static void statement_look_at_bound(struct client *client, const struct statement *statement)
+static void statement_look_at_bound(struct client *client, struct statement *statement,
+                                    const char *portal)
 {
     client->server->look |= (uint8_t)ask_for(statement->changes);
+    if (statement->sets && portal[0] == '\0' && client->settings->mode != SETTINGS_SESSION)
+        client->server->bound_set = statement_retain(statement);
     if (statement->hides_setting && client->settings->mode != SETTINGS_SESSION)
         client->pins |= PIN_SETTING;
 }
@@ -298,13 +308,15 @@ static enum client_statement_answer statement_bind(struct client *client, struct
     const char *name = portal != NULL ? statement_string(&at, end) : NULL;
     if (name == NULL)
         return CLIENT_STATEMENT_MALFORMED;
+    if (server->bound_set != NULL)
+        statement_release(&server->bound_set);
     if (name[0] == '\0') {
         if (client_prepare_unnamed_is_in_doubt(server) ||
             client_prepare_is_in_doubt(server, client->unnamed))
             return CLIENT_STATEMENT_MORE;
         client_prepare_unnamed(client, batch);
         if (client->unnamed != NULL)
-            statement_look_at_bound(client, client->unnamed);
+            statement_look_at_bound(client, client->unnamed, portal);
         client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
         return CLIENT_STATEMENT_FORWARD;
     }
@@ -327,7 +339,7 @@ static enum client_statement_answer statement_bind(struct client *client, struct
         client_prepare_fail(server, batch);
         return CLIENT_STATEMENT_DROP;
     }
-    statement_look_at_bound(client, statement);
+    statement_look_at_bound(client, statement, portal);
     statement_rewrite_bind(batch, frame, portal, name, statement->name);
     client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
     *taken = (size_t)(at - frame->body) + FRAME_HEADER_SIZE;

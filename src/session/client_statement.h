@@ -49,8 +49,12 @@ void client_statement_push(struct server *server, enum pipeline_kind kind, bool 
  * too.
  */
 bool client_statement_name_is_in_doubt(const struct client *client, const char *name);
-/* SQL that the client is about to run: marks the lease where it may change the session's state, and
- * pins the client where it may set what nobody can ask for later. */
-void client_statement_look(struct client *client, const char *sql, size_t length);
+/*
+ * SQL that the client is about to run: marks the lease where it may change the session's state, and
+ * pins the client where it may set what nobody can ask for later. Returns what belongs to the
+ * pipeline's entry under SERVER_NOTE_SET where the text, if it is whole, is one plain SET; or NULL.
+ */
+struct server_undo *client_statement_look(struct client *client, const char *sql, size_t length)
+    __attribute__((warn_unused_result));
 
 #endif

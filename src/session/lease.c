@@ -16,6 +16,9 @@
 #include "state/guc.h"
 #include "state/parameters.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /* An idle connection that was heard from less long ago is believed to be open without a look. */
 #define LEASE_TRUST (5 * CLOCK_MILLISECOND)
 
@@ -74,12 +77,28 @@ static bool lease_has_rights(const struct client *client)
            (pairs_find(set, "role") != NULL || pairs_find(set, "session_authorization") != NULL);
 }
 
+/* A shorter statement_timeout of another's may end the switch that leads away from it. */
+#define LEASE_HURRY 100
+
+static bool lease_is_hurried(const struct guc_set *gucs)
+{
+    const char *value = guc_find(gucs, "statement_timeout");
+    if (value == NULL)
+        return false;
+    char *unit;
+    long number = strtol(value, &unit, 10);
+    return number > 0 && number < LEASE_HURRY &&
+           (unit[0] == '\0' || strcmp(unit, "ms") == 0 || strcmp(unit, "us") == 0);
+}
+
 /* A login waits for the answer to its settings: they may be refused. So does a command whose rights
- * are among them: it must not run with those of another. */
+ * are among them: it must not run with those of another. And so does one whose switch may be cut
+ * off. */
 static bool lease_switch_first(struct client *client, struct server *server)
 {
     if (client->gucs == server->gucs ||
-        (client->state != CLIENT_GREETING && !lease_has_rights(client)))
+        (client->state != CLIENT_GREETING && !lease_has_rights(client) &&
+         !lease_is_hurried(server->gucs)))
         return false;
     struct buffer sql = {0};
     guc_write_switch(server->gucs, client->gucs, &sql);

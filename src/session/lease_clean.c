@@ -7,6 +7,7 @@
 #include "io/loop.h"
 #include "pg/message.h"
 #include "pg/request.h"
+#include "session/belief.h"
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/lease.h"
@@ -26,6 +27,7 @@ void lease_abandon(struct server *server)
     check(client != NULL && client->server == server);
     bool broken_off = lease_is_broken_off(client, server);
     server->half_sent = broken_off;
+    belief_doubt(server);
     if (client->pins != 0 || client->settings->mode == SETTINGS_SESSION || server->look != 0)
         server->reset_needed = true;
     server->look = 0;

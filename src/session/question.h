@@ -26,7 +26,7 @@ struct question_scope {
 /* The answer while its rows come in. */
 struct question {
     uint8_t asked; /* the asker's: what was asked for */
-    bool careful;  /* and how */
+    uint8_t attempt;
     struct pairs gucs;
     unsigned pins; /* pin.h: those of PIN_ASKABLE that hold */
     bool malformed;

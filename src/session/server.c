@@ -8,6 +8,7 @@
 #include "pg/message.h"
 #include "pg/request.h"
 #include "pg/sqlstate.h"
+#include "session/belief.h"
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/lease.h"
@@ -121,6 +122,8 @@ static void server_free_parts(struct server *server)
     statement_release(&server->unnamed);
     statement_release(&server->checking);
     question_free(&server->question);
+    belief_free(&server->belief);
+    statement_release(&server->bound_set);
     guc_release(&server->gucs);
     guc_release(&server->switching_to);
     parameters_release(&server->parameters);

@@ -63,6 +63,7 @@ enum server_note {
     SERVER_NOTE_NAMED,      /* a client's own Parse of a named statement; subject: undo */
     SERVER_NOTE_NAME_TAKEN, /* a Parse that must fail: the name is taken; subject: undo */
     SERVER_NOTE_CLOSE,      /* a client's own Close of a statement; subject: undo */
+    SERVER_NOTE_SET,        /* a client's own plain SET; subject: undo */
     SERVER_NOTE_SHAPE,      /* a Describe that asks for a statement's shape; subject: undo */
     SERVER_NOTE_CHANGED,    /* what a statement returns has changed: a Bind that must fail, and a
                              * client's Describe whose rows it must not see */
@@ -72,9 +73,10 @@ enum server_note {
 struct server_undo {
     struct statement *statement; /* owned reference, or NULL */
     struct statement *previous;  /* owned reference: the unnamed one before, or NULL */
+    char *value;                 /* owned; of a SET: the setting's, or NULL: SET LOCAL */
     uint64_t shape;              /* of the statement, as the client knew it */
     bool cached;                 /* statement was added to the server's cache */
-    char name[];                 /* the client's name of it */
+    char name[];                 /* the client's name of it; of a SET: the setting's */
 };
 
 /* Takes a reference to statement (may be NULL). */
@@ -130,6 +132,8 @@ struct server {
     struct statement *unnamed;        /* owned reference: its unnamed statement if known, or NULL */
     struct statement *checking;       /* owned reference: whose shape the client's message awaits */
     struct question *question;        /* owned: rows of an ask; or NULL */
+    struct belief *belief;            /* owned: what plain SETs have set (belief.h); or NULL */
+    struct statement *bound_set;      /* owned reference: the unnamed portal's, if a plain SET */
     struct failure *failure;          /* owned reference: the last error of an own message, or of
                                          the connection; or NULL */
 
@@ -231,7 +235,7 @@ void server_take_shape(struct server *server, const struct pipeline_entry *entry
 void server_end_check(struct server *server);
 
 /* server_watch.c: a command of the client's has ended: did it touch the session's state? */
-void server_watch_command(struct server *server, const struct frame *frame);
+void server_watch_command(struct server *server, const struct frame *frame, enum server_note note);
 /* A ParameterStatus: true where the client is to see it. */
 bool server_watch_parameter(struct server *server, const struct frame *frame, bool is_ours);
 

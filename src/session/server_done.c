@@ -3,6 +3,7 @@
  * has to be undone where the server did not carry a message out.
  */
 #include "base/memory.h"
+#include "session/belief.h"
 #include "session/client.h"
 #include "session/server.h"
 #include "state/guc.h"
@@ -183,6 +184,7 @@ void server_undo_free(struct server_undo *undo)
         return;
     statement_release(&undo->statement);
     statement_release(&undo->previous);
+    free(undo->value);
     free(undo);
 }
 
@@ -201,6 +203,8 @@ void server_done(const struct pipeline_entry *entry, enum pipeline_end end, void
     }
     if (entry->ours && entry->kind == PIPELINE_QUERY)
         done_own_query(server, note, end);
+    else if (note == SERVER_NOTE_SET && end == PIPELINE_COMPLETED)
+        belief_add(server, undo);
     else if (end == PIPELINE_SKIPPED || (end == PIPELINE_ERRORED && entry->kind != PIPELINE_QUERY))
         done_undo(server, note, undo, end);
     else if (end == PIPELINE_ERRORED && note == SERVER_NOTE_CLOSE)

@@ -9,6 +9,7 @@
 #include "pg/reply.h"
 #include "pg/sqlstate.h"
 #include "session/batch.h"
+#include "session/belief.h"
 #include "session/client.h"
 #include "session/server.h"
 #include "state/statement.h"
@@ -133,6 +134,7 @@ bool server_error_take(struct server *server, struct batch *batch, const struct 
                                    server->transaction_status != MESSAGE_IDLE);
         return server->fatal_forwarded;
     }
+    belief_doubt(server);
     if (verdict != PIPELINE_FORWARD || server->client == NULL)
         return false;
     if (head != NULL && head->note == SERVER_NOTE_CHANGED &&

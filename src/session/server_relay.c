@@ -13,6 +13,7 @@
 #include "pg/sqlstate.h"
 #include "session/ask.h"
 #include "session/batch.h"
+#include "session/belief.h"
 #include "session/client.h"
 #include "session/lease.h"
 #include "session/question.h"
@@ -33,6 +34,8 @@ static void relay_ready(struct server *server, const struct frame *frame, bool i
     server->command_at = now;
     server->member.verified_at = now;
     server->timed_out = false;
+    if (server->belief != NULL)
+        belief_ready(server);
     bool idle = server->pipeline.count == 0;
     server->forgetting &= !idle;
     if (idle && server->transaction_status == MESSAGE_IDLE)
@@ -79,7 +82,7 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
         break;
     case MESSAGE_COMMAND_COMPLETE:
         if (verdict == PIPELINE_FORWARD)
-            server_watch_command(server, frame);
+            server_watch_command(server, frame, (enum server_note)head.note);
         break;
     case MESSAGE_PARAMETER_STATUS:
         forward = server_watch_parameter(server, frame, is_ours);
@@ -203,6 +206,12 @@ static void relay_switch_failed(struct server *server)
     if (client == NULL || client->state == CLIENT_GREETING)
         return; /* lease_prepared tells it */
     server->reset_needed = true;
+    if (server->state == SERVER_PREPARING && server->failure != NULL &&
+        strcmp(server->failure->sqlstate, SQLSTATE_QUERY_CANCELED) == 0) {
+        /* By a statement_timeout of who had it before: the client gets another connection. */
+        server_close(server, NULL, "its session's timeout does not let it be used again");
+        return;
+    }
     struct failure *failure =
         server->failure != NULL
             ? failure_new(server->failure->sqlstate, server->failure->message,

@@ -7,6 +7,7 @@
 #include "pg/reader.h"
 #include "pg/tag.h"
 #include "session/ask.h"
+#include "session/belief.h"
 #include "session/client.h"
 #include "session/server.h"
 #include "state/parameters.h"
@@ -43,11 +44,17 @@ static void watch_pin(struct server *server, enum pin pin)
         server->client->pins |= (uint8_t)pin;
 }
 
-void server_watch_command(struct server *server, const struct frame *frame)
+void server_watch_command(struct server *server, const struct frame *frame, enum server_note note)
 {
     size_t length = frame->size - FRAME_HEADER_SIZE;
-    switch (tag_parse((const char *)frame->body, length > 0 ? length - 1 : 0)) {
+    enum tag tag = tag_parse((const char *)frame->body, length > 0 ? length - 1 : 0);
+    if (server->belief != NULL)
+        belief_command(server, tag);
+    switch (tag) {
     case TAG_SET:
+        if (note != SERVER_NOTE_SET)
+            server->look |= ASK_SETTINGS;
+        break;
     case TAG_RESET:
         server->look |= ASK_SETTINGS;
         break;
@@ -97,7 +104,7 @@ bool server_watch_parameter(struct server *server, const struct frame *frame, bo
     server->parameters = parameters_with(old, name, value);
     struct client *client = server->client;
     bool told = client != NULL && !is_ours;
-    if (told)
+    if (told && !belief_covers(server, name))
         server->look |= ASK_SETTINGS; /* a function may have set it, behind an innocent tag */
     if (told && client->told != NULL) {
         struct parameters *known = client->told;

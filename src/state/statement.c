@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/lock.h"
 #include "pg/lexer.h"
+#include "pg/lexer_set.h"
 #include "state/reference.h"
 #include "state/table.h"
 
@@ -53,6 +54,16 @@ static void ignore_name(const char *name, void *context)
     (void)context;
 }
 
+static bool is_set(const char *sql, size_t length)
+{
+    struct buffer name = {0}, value = {0};
+    bool found = lexer_may_name_settings(sql, length) &&
+                 lexer_set_parse(sql, length, &name, &value) != LEXER_SET_OTHER;
+    buffer_release(&name);
+    buffer_release(&value);
+    return found;
+}
+
 static struct interned *interned_new(const uint8_t *content, size_t length)
 {
     struct interned *interned = memory_zeroed(sizeof *interned + length);
@@ -65,6 +76,7 @@ static struct interned *interned_new(const uint8_t *content, size_t length)
     interned->statement.hides_setting =
         (interned->statement.changes & LEXER_CHANGES_SETTINGS) != 0 &&
         !lexer_custom_names(sql, length, ignore_name, NULL);
+    interned->statement.sets = is_set(sql, strnlen(sql, length));
     write_name(interned->statement.name, content, length);
     return interned;
 }

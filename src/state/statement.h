@@ -26,6 +26,7 @@ struct statement {
     unsigned references; /* atomic */
     uint32_t content_length;
     uint8_t changes;                /* lexer_changes() of its text */
+    bool sets;                      /* it is a SET to be believed (lexer_set.h) */
     bool hides_setting;             /* and does not tell by its text which setting */
     char name[STATEMENT_NAME_SIZE]; /* on servers */
     const uint8_t *content;         /* owned */

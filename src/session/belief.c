@@ -1,0 +1,142 @@
+#include "session/belief.h"
+#include "base/memory.h"
+#include "pg/lexer_set.h"
+#include "pg/message.h"
+#include "pg/pairs.h"
+#include "session/ask.h"
+#include "session/client.h"
+#include "session/server.h"
+#include "state/guc.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct belief {
+    struct pairs set;    /* what the transaction's SETs have set, once it commits */
+    struct pairs local;  /* names that SET LOCAL has used: custom ones stay, and are empty */
+    bool in_transaction; /* a ReadyForQuery within it was seen */
+    bool committed;
+    bool rolled_back;
+};
+
+struct server_undo *belief_of_text(const char *sql, size_t length)
+{
+    struct buffer name = {0}, value = {0};
+    struct server_undo *set = NULL;
+    enum lexer_set kind = lexer_set_parse(sql, length, &name, &value);
+    if (kind != LEXER_SET_OTHER) {
+        set = server_undo_new(buffer_length(&name) > 0 ? (const char *)buffer_bytes(&name) : "",
+                              NULL);
+        if (kind == LEXER_SET_SESSION)
+            set->value = memory_string((const char *)buffer_bytes(&value));
+    }
+    buffer_release(&name);
+    buffer_release(&value);
+    return set;
+}
+
+void belief_add(struct server *server, const struct server_undo *set)
+{
+    if (server->client == NULL) {
+        server->look |= ASK_SETTINGS;
+        return;
+    }
+    if (server->belief == NULL)
+        server->belief = memory_new(struct belief);
+    if (set->value != NULL)
+        pairs_set(&server->belief->set, set->name, set->value);
+    else if (set->name[0] != '\0')
+        pairs_set(&server->belief->local, set->name, "");
+}
+
+void belief_command(struct server *server, enum tag tag)
+{
+    struct belief *belief = server->belief;
+    belief->committed |= tag == TAG_COMMIT;
+    belief->rolled_back |= tag == TAG_ROLLBACK;
+}
+
+bool belief_covers(const struct server *server, const char *name)
+{
+    const struct pipeline_entry *head = pipeline_head(&server->pipeline);
+    if (head != NULL && head->note == SERVER_NOTE_SET &&
+        strcasecmp(((const struct server_undo *)head->subject)->name, name) == 0)
+        return true;
+    if (server->belief == NULL)
+        return false;
+    const struct pairs *sets[] = {&server->belief->set, &server->belief->local};
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < sets[k]->count; i++) {
+            if (strcasecmp(sets[k]->items[i].name, name) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void belief_take(struct guc_set **gucs, const struct belief *belief, bool committed)
+{
+    struct pairs merged = {0};
+    const struct pairs *before = guc_pairs(*gucs);
+    for (size_t i = 0; i < before->count; i++)
+        pairs_add(&merged, before->items[i].name, before->items[i].value);
+    for (size_t i = 0; i < belief->local.count; i++) {
+        if (strchr(belief->local.items[i].name, '.') != NULL &&
+            pairs_find(&merged, belief->local.items[i].name) == NULL)
+            pairs_set(&merged, belief->local.items[i].name, "");
+    }
+    for (size_t i = 0; committed && i < belief->set.count; i++)
+        pairs_set(&merged, belief->set.items[i].name, belief->set.items[i].value);
+    guc_release(gucs);
+    *gucs = guc_intern(&merged);
+    pairs_clear(&merged);
+}
+
+void belief_doubt(struct server *server)
+{
+    if (server->belief == NULL)
+        return;
+    server->look |= ASK_SETTINGS;
+    belief_free(&server->belief);
+}
+
+void belief_ready(struct server *server)
+{
+    struct belief *belief = server->belief;
+    bool ended = belief->committed || belief->rolled_back;
+    if (server->transaction_status != MESSAGE_IDLE) {
+        /* COMMIT AND CHAIN, ROLLBACK TO SAVEPOINT: part of it counts. */
+        if (ended)
+            belief_doubt(server);
+        else
+            belief->in_transaction = true;
+        return;
+    }
+    if (server->client == NULL || (server->look & (ASK_ALL | ASK_SETTINGS)) != 0 ||
+        (belief->in_transaction ? belief->committed == belief->rolled_back : ended)) {
+        belief_doubt(server);
+        return;
+    }
+    bool committed = !belief->rolled_back;
+    struct client *client = server->client;
+    bool same = client->gucs == server->gucs;
+    belief_take(&server->gucs, belief, committed);
+    if (same) {
+        guc_release(&client->gucs);
+        client->gucs = guc_retain(server->gucs);
+    } else {
+        belief_take(&client->gucs, belief, committed);
+    }
+    belief_free(&server->belief);
+}
+
+void belief_free(struct belief **belief)
+{
+    if (*belief == NULL)
+        return;
+    pairs_clear(&(*belief)->set);
+    pairs_clear(&(*belief)->local);
+    free(*belief);
+    *belief = NULL;
+}
