@@ -15,8 +15,12 @@ def read_known():
 
 def differing_lines(direct, pooled):
     """The lines that only one of two texts has, each behind its sign; blank ones do not count."""
-    lines = difflib.unified_diff(direct.splitlines(), pooled.splitlines(), n=0, lineterm="")
-    return [line for line in list(lines)[2:] if line[0] in "+-" and line[1:].strip()]
+    old, new = direct.splitlines(), pooled.splitlines()
+    found = []
+    for _, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if old[i:j] != new[k:m]:
+            found += [f"-{line}" for line in old[i:j]] + [f"+{line}" for line in new[k:m]]
+    return [line for line in found if line[1:].strip()]
 
 
 class Verdict:

@@ -83,6 +83,13 @@ class Outcome:
         return path.read_text(errors="surrogateescape") if path.exists() else ""
 
 
+def verdicts(output):
+    """{file: whether it passed} from what pg_regress printed; what it ignores may fail by chance."""
+    found = OLD_LINE.findall(output)
+    found += [(name, word) for word, name in TAP_LINE.findall(output)]
+    return {name: word in ("ok", "failed (ignored)") for name, word in found}
+
+
 def regress(inputs, port, folder, seconds, names=()):
     """Runs PostgreSQL's files: its parallel schedule as it is, or single files one by one."""
     outcome = Outcome(folder)
@@ -99,10 +106,7 @@ def regress(inputs, port, folder, seconds, names=()):
         seconds, cwd=folder, env=inputs.environment)
     outcome.seconds = time.monotonic() - started
     (folder / "output").write_text(output)
-    for name, word in OLD_LINE.findall(output):
-        outcome.passed[name] = word == "ok"
-    for word, name in TAP_LINE.findall(output):
-        outcome.passed[name] = word == "ok"
+    outcome.passed = verdicts(output)
     if not outcome.passed:
         raise TargetError(f"pg_regress ran nothing (status {status}):\n{output}")
     return outcome
