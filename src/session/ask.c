@@ -5,6 +5,7 @@
 #include "pg/message.h"
 #include "pg/sqlstate.h"
 #include "session/client.h"
+#include "session/learn.h"
 #include "session/question.h"
 #include "session/server.h"
 #include "state/guc.h"
@@ -133,6 +134,9 @@ void ask_take_answer(struct server *server)
         return;
     struct question *question = server->question;
     struct client *client = server->client;
+    if (question != NULL && !question->malformed && !server->reset_needed &&
+        learn_statements(server))
+        return;
     server->question = NULL;
     if (question == NULL || question->malformed || server->reset_needed) {
         question_free(&question);
@@ -144,9 +148,14 @@ void ask_take_answer(struct server *server)
     server->gucs = guc_retain(answer);
     bool asked_objects = (question->asked & (ASK_ALL | ASK_OBJECTS)) != 0;
     if (client != NULL) {
+        struct guc_set *before = guc_retain(client->gucs);
         ask_give(client, answer, &question->gucs);
+        learn_keep_broken(client, before, answer);
+        guc_release(&before);
         if (asked_objects)
             client->pins = (uint8_t)((client->pins & ~(unsigned)PIN_ASKABLE) | question->pins);
+        client->pins =
+            (uint8_t)((client->pins & ~(unsigned)PIN_PREPARE) | learn_pins(server, answer));
     } else if (question->pins != 0) {
         server->reset_needed = true; /* its client has gone and left it there */
     }

@@ -99,6 +99,11 @@ static enum relay_step relay_violation(struct client *client, struct batch *batc
 
 /* ---- Without a lease ---- */
 
+static enum relay_step relay_wait(const struct client *client)
+{
+    return client->state >= CLIENT_CLOSING ? STEP_END : STEP_KEEP;
+}
+
 static enum relay_step relay_lease(struct client *client, struct batch *batch, uint8_t type)
 {
     if (client->failure != NULL) {
@@ -116,13 +121,12 @@ static enum relay_step relay_lease(struct client *client, struct batch *batch, u
     switch (lease_begin(client)) {
     case LEASE_READY:
         batch_start(batch, &client->server->stream, &client->worker->made);
-        lease_add_switch(client, batch);
-        return STEP_FORWARD;
+        return lease_add_switch(client, batch) ? STEP_FORWARD : relay_wait(client);
     case LEASE_PREPARING:
     case LEASE_WAITS:
         if (client->state == CLIENT_IDLE)
             client_set_state(client, CLIENT_WAITING);
-        return client->state >= CLIENT_CLOSING ? STEP_END : STEP_KEEP;
+        return relay_wait(client);
     case LEASE_REFUSED:
         return relay_lease(client, batch, type);
     }
@@ -428,8 +432,8 @@ static size_t relay_work(struct client *client, const uint8_t *bytes, size_t len
     struct batch batch;
     struct server *before = client->server;
     batch_start(&batch, before != NULL ? &before->stream : NULL, &client->worker->made);
-    if (before != NULL && before->state == SERVER_LEASED)
-        lease_add_switch(client, &batch);
+    if (before != NULL && before->state == SERVER_LEASED && !lease_add_switch(client, &batch))
+        return client->state >= CLIENT_CLOSING ? length : 0;
     size_t used = relay_take(client, &batch, bytes, length);
     struct server *server = client->server;
     if (server != NULL && server->state == SERVER_LEASED && !batch_is_empty(&batch) &&

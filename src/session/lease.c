@@ -11,6 +11,7 @@
 #include "session/client.h"
 #include "session/greeting.h"
 #include "session/question.h"
+#include "session/replay.h"
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/guc.h"
@@ -54,6 +55,7 @@ static void lease_link(struct client *client, struct server *server)
     server->unnamed_unknown |= server->unnamed_unkept; /* which is another client's */
     server->unnamed_unkept = false;
     server_end_check(server);
+    guc_release(&server->replayed_for);
 }
 
 /* In the client's state, or on the way there by what goes out now; the client's bytes may follow.
@@ -91,26 +93,46 @@ static bool lease_is_hurried(const struct guc_set *gucs)
            (unit[0] == '\0' || strcmp(unit, "ms") == 0 || strcmp(unit, "us") == 0);
 }
 
-/* A login waits for the answer to its settings: they may be refused. So does a command whose rights
- * are among them: it must not run with those of another. And so does one whose switch may be cut
- * off. */
-static bool lease_switch_first(struct client *client, struct server *server)
+/* As near to the client's state as it can be brought. */
+static bool lease_is_in_state(const struct client *client, const struct server *server)
 {
-    if (client->gucs == server->gucs ||
-        (client->state != CLIENT_GREETING && !lease_has_rights(client) &&
-         !lease_is_hurried(server->gucs)))
-        return false;
+    return client->gucs == server->gucs || client->gucs == server->replayed_for;
+}
+
+/* False where that closed the server connection. */
+static bool lease_send_switch(struct server *server, struct guc_set *state)
+{
     struct buffer sql = {0};
-    guc_write_switch(server->gucs, client->gucs, &sql);
+    if (!guc_write_switch(server->gucs, state, &sql))
+        return true;
     buffer_append(&sql, "", 1);
-    server->switching_to = guc_retain(client->gucs);
-    server_set_state(server, SERVER_PREPARING);
-    microseconds limit = server->settings->connect_timeout;
-    server->deadline = limit != CLOCK_OFF ? server->leased_at + limit : 0;
+    server->switching_to = guc_retain(state);
     bool sent = server_query(server, SERVER_NOTE_SWITCH, (const char *)buffer_bytes(&sql));
     buffer_release(&sql);
-    (void)sent; /* where it was not, server_close has seen to the client */
-    return true;
+    return sent;
+}
+
+/* A login waits for the answer to its settings: they may be refused. So does a command whose rights
+ * are among them: it must not run with those of another; one whose switch may be cut off; and one
+ * whose client has prepared what this server connection has not. */
+static bool lease_switch_first(struct client *client, struct server *server)
+{
+    bool replays = replay_is_due(server, client->gucs);
+    if (lease_is_in_state(client, server) ||
+        (client->state != CLIENT_GREETING && !lease_has_rights(client) && !replays &&
+         !lease_is_hurried(server->gucs)))
+        return false;
+    replay_forget_broken(server);
+    struct guc_set *state = replays ? replay_begin(server, client->gucs) : guc_retain(client->gucs);
+    server_set_state(server, SERVER_PREPARING);
+    microseconds limit = server->settings->connect_timeout;
+    bool is_limited = limit != CLOCK_OFF && !replays; /* a PREPARE may wait for a lock */
+    server->deadline = is_limited ? loop_now(server->worker->loop) + limit : 0;
+    bool sent = lease_send_switch(server, state);
+    guc_release(&state);
+    if (sent && replays)
+        (void)replay_send(server);
+    return true; /* where it was not sent, server_close has seen to the client */
 }
 
 /* Linked: what must be answered first? */
@@ -131,12 +153,16 @@ static enum lease_answer lease_prepare(struct client *client, struct server *ser
     return client->server == server ? LEASE_READY : LEASE_WAITS; /* the client may have gone */
 }
 
-void lease_add_switch(struct client *client, struct batch *batch)
+bool lease_add_switch(struct client *client, struct batch *batch)
 {
     struct server *server = client->server;
-    if (server->gucs == client->gucs || server->switching_to != NULL || server->question != NULL ||
+    if (server->gucs == client->gucs || client->gucs == server->replayed_for ||
+        server->switching_to != NULL || server->question != NULL ||
         server->transaction_status != MESSAGE_IDLE || !pipeline_is_empty(&server->pipeline))
-        return;
+        return true;
+    if (replay_is_due(server, client->gucs))
+        return !lease_switch_first(client, server);
+    replay_forget_broken(server);
     struct buffer sql = {0};
     guc_write_switch(server->gucs, client->gucs, &sql);
     buffer_append(&sql, "", 1);
@@ -148,6 +174,7 @@ void lease_add_switch(struct client *client, struct batch *batch)
         .kind = PIPELINE_QUERY, .ours = true, .note = SERVER_NOTE_SWITCH};
     pipeline_push(&server->pipeline, entry);
     server_drop_unnamed(server);
+    return true;
 }
 
 enum lease_answer lease_begin(struct client *client)
@@ -201,6 +228,8 @@ void lease_prepared(struct server *server)
         lease_clean(server);
         return;
     }
+    if (replay_goes_on(server))
+        return;
     if (client->state == CLIENT_GREETING) {
         if (server->failure != NULL) {
             struct failure *failure = failure_retain(server->failure);
@@ -292,8 +321,10 @@ void lease_settle(struct server *server)
         ask_begin(client, server);
         return;
     }
-    if (lease_is_kept(client))
-        client->request_at = loop_now(client->worker->loop); /* it is idle from here on */
-    else
+    if (!lease_is_kept(client)) {
         lease_end(client, server);
+        return;
+    }
+    client->request_at = loop_now(client->worker->loop); /* it is idle from here on */
+    guc_release(&server->replayed_for); /* what could not be prepared is tried anew */
 }

@@ -34,8 +34,9 @@ enum lease_answer lease_begin(struct client *client) __attribute__((warn_unused_
  * another. client_relay_resume follows, or a refusal. */
 void lease_retry(struct client *client);
 /* Adds what brings the server's session into the client's state, where they differ, to a batch for
- * the server: goes ahead of the client's bytes. */
-void lease_add_switch(struct client *client, struct batch *batch);
+ * the server: goes ahead of the client's bytes. False where these have to wait for the answer:
+ * client_relay_resume follows; or the client is closed. */
+bool lease_add_switch(struct client *client, struct batch *batch);
 
 /*
  * After all bytes of a wake-up have gone out: ends the lease where nothing is owed, the server is

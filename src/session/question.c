@@ -3,6 +3,7 @@
 #include "pg/reader.h"
 #include "state/guc.h"
 #include "state/pin.h"
+#include "state/prepared.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -84,6 +85,27 @@ static void question_settings(struct buffer *sql, const struct question_scope *s
 /* Rows that are no settings: this, and the name of a pin. No setting's name has a colon. */
 #define QUESTION_PIN "pin:"
 
+/*
+ * Statements prepared by SQL: "prepare:NAME" and the text, or one row without a name where they are
+ * too many, too long (a row must not be past WORKER_KEEP_SIZE), or of names that are not ASCII.
+ */
+static void question_prepared(struct buffer *sql)
+{
+    question_text(
+        sql, " UNION ALL SELECT DISTINCT CASE WHEN p.o THEN '" PREPARED_PREFIX "'"
+             " ELSE pg_catalog.concat('" PREPARED_PREFIX "', p.name) END,"
+             " CASE WHEN p.o THEN '' WHEN p.statement OPERATOR(pg_catalog.~) E'[^\\x02-\\x7f]'"
+             " THEN pg_catalog.concat(E'\\x01', pg_catalog.encode(pg_catalog.convert_to("
+             "p.statement, pg_catalog.getdatabaseencoding()), 'hex')) ELSE p.statement END"
+             " FROM (SELECT name, statement, pg_catalog.count(*) OVER () OPERATOR(pg_catalog.>) 200"
+             " OR pg_catalog.sum(pg_catalog.octet_length(statement)) OVER ()"
+             " OPERATOR(pg_catalog.>) 262144"
+             " OR pg_catalog.max(pg_catalog.octet_length(statement)) OVER ()"
+             " OPERATOR(pg_catalog.>) 30000"
+             " OR pg_catalog.bool_or(name OPERATOR(pg_catalog.~) E'[^\\x02-\\x7f]') OVER () AS o"
+             " FROM pg_catalog.pg_prepared_statements WHERE from_sql) AS p");
+}
+
 /* The schema of temporary objects has no others' and, while there is none, costs no look. */
 #define QUESTION_TEMPORARY                                                                         \
     "pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND EXISTS"          \
@@ -103,7 +125,6 @@ static void question_objects(struct buffer *sql)
                      " OPERATOR(pg_catalog.=) 'advisory'"
                      " AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"},
         {"CURSOR", "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
-        {"PREPARE", "EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"},
         {"LISTEN", "EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"},
     };
     for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++) {
@@ -112,6 +133,7 @@ static void question_objects(struct buffer *sql)
         question_text(sql, "', '' WHERE ");
         question_text(sql, pins[i].condition);
     }
+    question_prepared(sql);
 }
 
 void question_write(struct buffer *sql, const struct question_scope *scope)
@@ -164,7 +186,7 @@ static void question_take_setting(struct question *question, const char *name, c
     if (value[0] == QUESTION_HEX && (decoded = question_decode(value + 1)) == NULL)
         question->malformed = true;
     else if (name[0] != '\0')
-        pairs_set(&question->gucs, name, decoded != NULL ? decoded : value);
+        pairs_add(&question->gucs, name, decoded != NULL ? decoded : value);
     free(decoded);
 }
 

@@ -13,6 +13,7 @@
 #include "session/client.h"
 #include "session/lease.h"
 #include "session/question.h"
+#include "session/replay.h"
 #include "session/worker.h"
 #include "state/guc.h"
 #include "state/parameters.h"
@@ -126,6 +127,8 @@ static void server_free_parts(struct server *server)
     statement_release(&server->bound_set);
     guc_release(&server->gucs);
     guc_release(&server->switching_to);
+    replay_free(&server->replay);
+    replay_forget_broken(server);
     parameters_release(&server->parameters);
     failure_release(&server->failure);
     free(server->cancel_key);

@@ -30,6 +30,8 @@ struct frame;
 struct guc_set;
 struct parameters;
 struct question;
+struct replay;
+struct replay_broken;
 struct server_login;
 struct statement;
 struct statement_cache;
@@ -62,6 +64,8 @@ enum server_note {
     SERVER_NOTE_UNNAMED,    /* puts another in the unnamed statement's place; subject: undo */
     SERVER_NOTE_NAMED,      /* a client's own Parse of a named statement; subject: undo */
     SERVER_NOTE_NAME_TAKEN, /* a Parse that must fail: the name is taken; subject: undo */
+    SERVER_NOTE_REPLAY,     /* PREPARE of what a client has prepared elsewhere: replay.h */
+    SERVER_NOTE_RESULT,     /* Describe and Sync behind it: what does it return? */
     SERVER_NOTE_CLOSE,      /* a client's own Close of a statement; subject: undo */
     SERVER_NOTE_SET,        /* a client's own plain SET; subject: undo */
     SERVER_NOTE_SHAPE,      /* a Describe that asks for a statement's shape; subject: undo */
@@ -106,6 +110,7 @@ struct server {
     bool fatal : 1;              /* the server said FATAL: `failure` has it */
     bool fatal_forwarded : 1;    /* the client has it too */
     bool forgetting : 1;         /* a client's DEALLOCATE or DISCARD has yet to be answered */
+    bool redescribe : 1;         /* statements may have been prepared anew under the same names */
     bool half_sent : 1;          /* it has the begin of a message whose rest will never come */
     bool unnamed_synced : 1;     /* a Sync went out behind the last message about the unnamed one */
     bool unnamed_unknown : 1;    /* such a message was not carried out: nobody knows which it has */
@@ -123,6 +128,10 @@ struct server {
     struct pipeline pipeline;         /* done(context = this) */
     struct guc_set *gucs;             /* owned reference: the session's state */
     struct guc_set *switching_to;     /* owned reference: gucs once NOTE_SWITCH has come back */
+    struct replay *replay;            /* owned: statements that are being prepared or described */
+    struct replay_broken *broken;     /* owned: those that could not be prepared; or NULL */
+    struct guc_set *replayed_for;     /* owned reference: the state for which `gucs` is the nearest
+                                         that it can reach; or NULL */
     struct parameters *parameters;    /* owned reference: as last reported */
     struct statement_cache *prepared; /* owned */
     unsigned named_pending;           /* Parse messages of named statements without reply yet */

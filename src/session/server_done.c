@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "session/belief.h"
 #include "session/client.h"
+#include "session/replay.h"
 #include "session/server.h"
 #include "state/guc.h"
 #include "state/statement.h"
@@ -41,6 +42,8 @@ static void done_own_query(struct server *server, enum server_note note, enum pi
         server->retire |= !worked;
         guc_release(&server->gucs);
         server->gucs = guc_empty();
+        replay_free(&server->replay);
+        replay_forget_broken(server);
         statement_cache_clear(&server->prepared);
         statement_release(&server->unnamed);
         break;
@@ -201,7 +204,9 @@ void server_done(const struct pipeline_entry *entry, enum pipeline_end end, void
         server_undo_free(undo);
         return;
     }
-    if (entry->ours && entry->kind == PIPELINE_QUERY)
+    if (note == SERVER_NOTE_REPLAY || note == SERVER_NOTE_RESULT)
+        replay_done(server, entry);
+    else if (entry->ours && entry->kind == PIPELINE_QUERY)
         done_own_query(server, note, end);
     else if (note == SERVER_NOTE_SET && end == PIPELINE_COMPLETED)
         belief_add(server, undo);

@@ -11,6 +11,7 @@
 #include "session/batch.h"
 #include "session/belief.h"
 #include "session/client.h"
+#include "session/replay.h"
 #include "session/server.h"
 #include "state/statement.h"
 
@@ -118,6 +119,12 @@ bool server_error_take(struct server *server, struct batch *batch, const struct 
                        enum pipeline_verdict verdict)
 {
     bool fatal = error_is_fatal(frame);
+    bool is_replay =
+        head != NULL && (head->note == SERVER_NOTE_REPLAY || head->note == SERVER_NOTE_RESULT);
+    if (is_replay && !fatal) {
+        replay_take_error(server, frame);
+        return false;
+    }
     bool own_query = head != NULL && head->ours && head->kind == PIPELINE_QUERY;
     if (fatal || own_query || server->client == NULL) {
         failure_release(&server->failure);
@@ -144,6 +151,11 @@ bool server_error_take(struct server *server, struct batch *batch, const struct 
     }
     if (server->timed_out && strcmp(error_field(frame, 'C'), SQLSTATE_QUERY_CANCELED) == 0) {
         error_of_timeout(server, batch);
+        return false;
+    }
+    const struct buffer *instead = replay_error_instead(server, frame);
+    if (instead != NULL) {
+        error_add(batch, instead);
         return false;
     }
     return !error_rename(server, batch, frame, undo);

@@ -17,6 +17,7 @@
 #include "session/client.h"
 #include "session/lease.h"
 #include "session/question.h"
+#include "session/replay.h"
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/statement.h"
@@ -99,6 +100,8 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
     case MESSAGE_ROW_DESCRIPTION:
     case MESSAGE_NO_DATA:
         forward &= head.note != SERVER_NOTE_CHANGED;
+        if (is_ours && head.note == SERVER_NOTE_RESULT)
+            replay_take_shape(server, frame);
         break;
     case MESSAGE_DATA_ROW:
         if (is_ours && head.note == SERVER_NOTE_ASK && server->question != NULL)

@@ -11,6 +11,7 @@
 #include "session/client.h"
 #include "session/server.h"
 #include "state/parameters.h"
+#include "state/prepared.h"
 #include "state/statement.h"
 
 /* The client's statements and the server's, both gone by DEALLOCATE ALL or DISCARD ALL; those whose
@@ -44,6 +45,14 @@ static void watch_pin(struct server *server, enum pin pin)
         server->client->pins |= (uint8_t)pin;
 }
 
+/* The client may have let go of what it has prepared by SQL. */
+static void watch_deallocate(struct server *server)
+{
+    server->redescribe = true;
+    if (server->client == NULL || prepared_any(server->client->gucs))
+        server->look |= ASK_OBJECTS;
+}
+
 void server_watch_command(struct server *server, const struct frame *frame, enum server_note note)
 {
     size_t length = frame->size - FRAME_HEADER_SIZE;
@@ -60,6 +69,7 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
         break;
     case TAG_DO_OR_CALL:
         server->look |= ASK_ALL;
+        server->redescribe = true;
         break;
     case TAG_PREPARE:
     case TAG_LISTEN:
@@ -68,19 +78,23 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
         break;
     case TAG_DISCARD_ALL:
         server->look |= ASK_ALL;
+        server->redescribe = true;
         if (server->client != NULL)
             server->client->pins &= PIN_LOAD; /* there is no unloading */
         watch_forget_statements(server);
         break;
     case TAG_DEALLOCATE_ALL:
         watch_forget_statements(server);
+        watch_deallocate(server);
+        break;
+    case TAG_DEALLOCATE:
+        watch_deallocate(server);
         break;
     case TAG_LOAD:
         watch_pin(server, PIN_LOAD);
         break;
     case TAG_OTHER:
     case TAG_DISCARD:
-    case TAG_DEALLOCATE:
     case TAG_UNLISTEN:
     case TAG_CLOSE_CURSOR:
     case TAG_CREATE_TABLE:

@@ -4,9 +4,10 @@
  * The SQL is set_config() calls in the target list of a SELECT, which PostgreSQL evaluates in
  * order; a NULL value is a RESET, and unlike RESET it takes any name as a string.
  *
- * Order: first back to the rights of the login user (role, then session_authorization), who may set
- * what the session once could; then client_encoding, then the rest, and at last down to the rights
- * of the session (session_authorization, then role: setting the former undoes the latter).
+ * Order: first DEALLOCATE of what the session has prepared too much; then back to the rights of the
+ * login user (role, then session_authorization), who may set what the session once could; then
+ * client_encoding, then the rest, and at last down to the rights of the session
+ * (session_authorization, then role: setting the former undoes the latter).
  *
  * Text: a query is converted from the client_encoding that is in force when it arrives, which is
  * the old state's, and may not know the characters. So only ASCII is written as a string; anything
@@ -15,6 +16,7 @@
 #include "state/guc.h"
 
 #include "state/pair_set.h"
+#include "state/prepared.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -179,10 +181,25 @@ static void write_call_if_differs(struct script *script, const char *name, const
         write_call(script, name, new);
 }
 
+/* A setting whose place in the text is not among the others, or no setting. */
 static bool has_own_place(const char *name)
 {
-    return strcmp(name, ROLE) == 0 || strcmp(name, SESSION_AUTHORIZATION) == 0 ||
-           strcmp(name, CLIENT_ENCODING) == 0;
+    return prepared_is(name) || strcmp(name, ROLE) == 0 ||
+           strcmp(name, SESSION_AUTHORIZATION) == 0 || strcmp(name, CLIENT_ENCODING) == 0;
+}
+
+static void write_deallocations(struct script *script, const struct guc_set *from,
+                                const struct guc_set *to)
+{
+    const struct pairs *old = guc_pairs(from);
+    for (size_t i = 0; i < old->count; i++) {
+        const char *name = old->items[i].name;
+        if (!prepared_is(name))
+            continue;
+        const char *value = guc_find(to, name);
+        if (value == NULL || strcmp(value, old->items[i].value) != 0)
+            prepared_write_deallocate(script->sql, name);
+    }
 }
 
 static void write_resets(struct script *script, const struct guc_set *from,
@@ -215,6 +232,7 @@ bool guc_write_switch(const struct guc_set *from, const struct guc_set *to, stru
 
     if (from == to)
         return false;
+    write_deallocations(&script, from, to);
     for (size_t i = 0; i < 2; i++) {
         if (pair_set_find(unwrap(from), rights[i]) != NULL)
             write_call(&script, rights[i], NULL);

@@ -41,6 +41,9 @@ struct guc_set *guc_merge(const struct guc_set *under, const struct guc_set *ove
  * CommandComplete for each SELECT. Right under any standard_conforming_strings, search_path and
  * client_encoding. Appends nothing and returns false where the sets are equal.
  *
+ * Statements that `to` has not, or has otherwise, are DEALLOCATEd ahead of all that; none is
+ * prepared here, since each PREPARE needs a query of its own (session/replay.h).
+ *
  * `role` and `session_authorization` are settings like others here; whoever makes a set leaves them
  * out where they are at their defaults ("none", the login user).
  */

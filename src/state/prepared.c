@@ -4,12 +4,15 @@
  */
 #include "state/prepared.h"
 
+#include "pg/lexer.h"
+#include "pg/lexer_token.h"
 #include "state/guc.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define HEADER_SIZE 33
 static const char kinds[] = {
@@ -71,4 +74,94 @@ struct prepared prepared_read(const char *value)
     prepared.context = read_number(value + 17);
     prepared.text = value + HEADER_SIZE;
     return prepared;
+}
+
+static bool is_letter(char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+/* 'now', 'Today 12:00' and the like: dates that are worked out when the text is read. */
+static bool is_point_in_time(const struct lexer_token *token)
+{
+    static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+    const char *at = token->at, *end = token->at + token->length;
+
+    if (token->kind != LEXER_TOKEN_STRING && token->kind != LEXER_TOKEN_DOLLAR)
+        return false;
+    while (at < end && !is_letter(*at))
+        at++;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        size_t length = strlen(words[i]);
+        if ((size_t)(end - at) >= length && strncasecmp(at, words[i], length) == 0 &&
+            (at + length == end || !is_letter(at[length])))
+            return true;
+    }
+    return false;
+}
+
+bool prepared_can_follow(const char *text, bool plain_backslashes)
+{
+    size_t length = strlen(text);
+    struct lexer_token_source source = {text, text + length};
+    struct lexer_token token = lexer_token_next(&source);
+    bool ended = false;
+
+    if (!lexer_token_is_word(&token, "prepare") || lexer_changes(text, length) != 0 ||
+        strstr(text, PREPARED_MARKER) != NULL || (!plain_backslashes && strchr(text, '\\') != NULL))
+        return false;
+    for (;;) {
+        token = lexer_token_next(&source);
+        if (token.kind == LEXER_TOKEN_END)
+            return true;
+        if ((ended && !lexer_token_is_symbol(&token, ';')) || is_point_in_time(&token))
+            return false;
+        ended |= lexer_token_is_symbol(&token, ';');
+    }
+}
+
+bool prepared_has_strings(const char *text)
+{
+    struct lexer_token_source source = {text, text + strlen(text)};
+    for (;;) {
+        struct lexer_token token = lexer_token_next(&source);
+        if (token.kind == LEXER_TOKEN_STRING || token.kind == LEXER_TOKEN_DOLLAR)
+            return true;
+        if (token.kind == LEXER_TOKEN_END)
+            return false;
+    }
+}
+
+static void write_text(struct buffer *sql, const char *text)
+{
+    buffer_append(sql, text, strlen(text));
+}
+
+static void write_identifier(struct buffer *sql, const char *name)
+{
+    write_text(sql, "\"");
+    for (; *name != '\0'; name++) {
+        if (*name == '"')
+            write_text(sql, "\"");
+        buffer_append(sql, name, 1);
+    }
+    write_text(sql, "\"");
+}
+
+void prepared_write_deallocate(struct buffer *sql, const char *pair_name)
+{
+    write_text(sql, "DEALLOCATE ");
+    write_identifier(sql, pair_name + sizeof PREPARED_PREFIX - 1);
+    write_text(sql, ";");
+}
+
+/* Planning works the constant out, and fails: so EXPLAIN EXECUTE does too. */
+void prepared_write_broken(struct buffer *sql, const char *pair_name, size_t number)
+{
+    char rest[120];
+    write_text(sql, "PREPARE ");
+    write_identifier(sql, pair_name + sizeof PREPARED_PREFIX - 1);
+    snprintf(rest, sizeof rest,
+             " AS SELECT '" PREPARED_MARKER "%zu'::pg_catalog.text::pg_catalog.int4;", number);
+    write_text(sql, rest);
 }

@@ -46,4 +46,23 @@ void prepared_write(struct buffer *value, const struct prepared *prepared);
 /* `text` points into the value. */
 struct prepared prepared_read(const char *value);
 
+/*
+ * What a text has to be for PREPARED_FOLLOWS: one PREPARE and nothing behind it, which does nothing
+ * to the session unseen when it is executed, and has no constant that means another time whenever
+ * it is read ('now'). `plain_backslashes`: standard_conforming_strings is on.
+ */
+bool prepared_can_follow(const char *text, bool plain_backslashes);
+/* True where the text has constants whose meaning may depend on settings. */
+bool prepared_has_strings(const char *text);
+
+/* Appends DEALLOCATE of the statement that a pair names, with a semicolon. */
+void prepared_write_deallocate(struct buffer *sql, const char *pair_name);
+/*
+ * Appends PREPARE of what stands for the statement that a pair names where it is PREPARED_BROKEN,
+ * with a semicolon: whoever executes it gets an error whose message has PREPARED_MARKER and the
+ * number in it.
+ */
+void prepared_write_broken(struct buffer *sql, const char *pair_name, size_t number);
+#define PREPARED_MARKER "pgsluice_broken_"
+
 #endif

@@ -16,7 +16,7 @@ PINS = [
      "SELECT pg_advisory_unlock_all()"),
     ("DECLARE mine CURSOR WITH HOLD FOR SELECT 7", "CURSOR", "FETCH ABSOLUTE 1 FROM mine",
      "CLOSE mine"),
-    ("PREPARE mine AS SELECT 7", "PREPARE", "EXECUTE mine", "DEALLOCATE mine"),
+    ("SELECT 1; PREPARE mine AS SELECT 7", "PREPARE", "EXECUTE mine", "DEALLOCATE mine"),
     ("LISTEN mine", "LISTEN", None, "UNLISTEN mine"),
     ("LISTEN mine", "LISTEN", None, "DISCARD ALL"),
 ]  # fmt: skip
