@@ -154,8 +154,7 @@ void ask_take_answer(struct server *server)
         guc_release(&before);
         if (asked_objects)
             client->pins = (uint8_t)((client->pins & ~(unsigned)PIN_ASKABLE) | question->pins);
-        client->pins =
-            (uint8_t)((client->pins & ~(unsigned)PIN_PREPARE) | learn_pins(server, answer));
+        learn_pin(client, server);
     } else if (question->pins != 0) {
         server->reset_needed = true; /* its client has gone and left it there */
     }

@@ -5,6 +5,7 @@
 #include "pg/pairs.h"
 #include "session/ask.h"
 #include "session/client.h"
+#include "session/learn.h"
 #include "session/server.h"
 #include "state/guc.h"
 
@@ -129,6 +130,7 @@ void belief_ready(struct server *server)
         belief_take(&client->gucs, belief, committed);
     }
     belief_free(&server->belief);
+    learn_pin(client, server);
 }
 
 void belief_free(struct belief **belief)

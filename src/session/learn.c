@@ -164,17 +164,19 @@ static bool learn_stays(const struct server *server, const struct prepared *prep
            (!learn_is_ascii(prepared->text) && !learn_keeps_bytes(server));
 }
 
-unsigned learn_pins(const struct server *server, const struct guc_set *state)
+void learn_pin(struct client *client, const struct server *server)
 {
-    const struct pairs *pairs = guc_pairs(state);
+    const struct pairs *pairs = guc_pairs(server->gucs);
+    client->pins &= (uint8_t)~PIN_PREPARE;
     for (size_t i = 0; i < pairs->count; i++) {
         if (!prepared_is(pairs->items[i].name))
             continue;
         struct prepared prepared = prepared_read(pairs->items[i].value);
-        if (learn_stays(server, &prepared))
-            return PIN_PREPARE;
+        if (learn_stays(server, &prepared)) {
+            client->pins |= PIN_PREPARE;
+            return;
+        }
     }
-    return 0;
 }
 
 void learn_keep_broken(struct client *client, const struct guc_set *before,

@@ -14,9 +14,9 @@ struct server;
 /* The answer has come: its rows of statements become pairs as state/prepared.h has them. True where
  * the server has to describe some first: ask_take_answer follows once more. */
 bool learn_statements(struct server *server);
-/* PIN_PREPARE where one of the state's statements cannot be prepared elsewhere in the same way, be
- * it for settings that have changed since; or 0. */
-unsigned learn_pins(const struct server *server, const struct guc_set *state);
+/* The client is pinned as long as one of its statements, which its server connection has, cannot be
+ * prepared elsewhere in the same way, be it for settings that have changed since. */
+void learn_pin(struct client *client, const struct server *server);
 /* A client whose state was `before` keeps the statements that its server connection could not
  * prepare and has stand-ins for. */
 void learn_keep_broken(struct client *client, const struct guc_set *before,
