@@ -28,12 +28,12 @@ void lease_abandon(struct server *server)
     bool broken_off = lease_is_broken_off(client, server);
     server->half_sent = broken_off;
     belief_doubt(server);
-    if (server->replay != NULL || client->pins != 0 || client->settings->mode == SETTINGS_SESSION ||
-        server->look != 0)
+    if (client->pins != 0 || client->settings->mode == SETTINGS_SESSION || server->look != 0)
         server->reset_needed = true;
     server->look = 0;
     client->server = NULL;
     server->client = NULL;
+    server->reset_needed |= server->replay != NULL;
     stream_resume(&server->stream);
     server_set_state(server, SERVER_CLEANING);
     if (broken_off) {
