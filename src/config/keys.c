@@ -18,6 +18,7 @@
 static const char *const auth_names[] = {"trust", "password", "md5", "scram-sha-256", NULL};
 static const char *const severity_names[] = {"debug", "info", "warning", "error", NULL};
 static const char *const mode_names[] = {"transaction", "session", "statement", NULL};
+static const char *const state_names[] = {"ask", "always", "reset", "off", NULL};
 static const char *const ping_names[] = {"off", "on", "always", NULL};
 static const char *const pin_names[] = {"allow", "warn", "deny", NULL};
 static const char *const check_names[] = {"off", "warn", "require", NULL};
@@ -178,6 +179,19 @@ const struct key keys_table[KEYS_COUNT] = {
      .help =
          "How long a client keeps its server connection: for a transaction, for its session, or "
          "for a statement (transactions of several statements are refused)."},
+    {.name = "state",
+     SETTINGS(state),
+     .type = KEYS_CHOICE,
+     .choices = state_names,
+     .default_value = "ask",
+     .help = "What is done, outside session mode, about the settings and other state that a "
+             "transaction leaves in its session. ask: where it may have left some, the server is "
+             "asked what, behind the client's answer, and it follows the client. always: the "
+             "server is asked after every transaction. reset: as ask, and DISCARD ALL cleans each "
+             "server connection on its return. off: nothing is asked; but for what the client "
+             "came with and what the server reports by itself (TimeZone, DateStyle, "
+             "client_encoding, application_name, ...), settings reach whoever gets the server "
+             "connection next."},
     {.name = "size",
      SETTINGS(size),
      .type = KEYS_NUMBER,

@@ -13,6 +13,13 @@
 #include <stdint.h>
 
 enum settings_mode { SETTINGS_TRANSACTION, SETTINGS_SESSION, SETTINGS_STATEMENT };
+/* What is done about the state that transactions leave in a session. */
+enum settings_state {
+    SETTINGS_STATE_ASK,
+    SETTINGS_STATE_ALWAYS,
+    SETTINGS_STATE_RESET,
+    SETTINGS_STATE_OFF
+};
 enum settings_pre_ping { SETTINGS_PING_OFF, SETTINGS_PING_ON, SETTINGS_PING_ALWAYS };
 enum settings_startup_check { SETTINGS_CHECK_OFF, SETTINGS_CHECK_WARN, SETTINGS_CHECK_REQUIRE };
 /* What becomes of a client that would keep its server connection beyond its transaction. */
@@ -58,6 +65,7 @@ struct settings {
                                      options and application_name, … */
 
     enum settings_mode mode;
+    enum settings_state state;
     unsigned size;
     unsigned overflow;
     unsigned warm;
@@ -81,6 +89,12 @@ struct settings {
     microseconds transaction_timeout;
     microseconds idle_transaction_timeout;
 };
+
+/* True where a client's session state follows it from one server connection to the next. */
+static inline bool settings_follows(const struct settings *settings)
+{
+    return settings->mode != SETTINGS_SESSION && settings->state != SETTINGS_STATE_OFF;
+}
 
 struct settings *settings_retain(struct settings *settings);
 /* Gives one reference back and nulls the pointer. */

@@ -22,8 +22,9 @@ unsigned ask_for(unsigned changes)
  * to that, not to the server's default. */
 bool ask_is_due(const struct client *client, const struct server *server)
 {
-    return server->look != 0 && (client->settings->mode != SETTINGS_SESSION ||
-                                 guc_pairs(client->startup_gucs)->count > 0);
+    return server->look != 0 && client->settings->state != SETTINGS_STATE_OFF &&
+           (client->settings->mode != SETTINGS_SESSION ||
+            guc_pairs(client->startup_gucs)->count > 0);
 }
 
 /* So often a question is asked that the session's own statement_timeout may have cut off. */

@@ -373,11 +373,11 @@ void client_take_settings(struct client *client)
 {
     if (client->pool == NULL)
         return;
-    bool was_session = client->settings->mode == SETTINGS_SESSION;
+    bool unwatched = !settings_follows(client->settings);
     settings_release(&client->settings);
     client->settings = pool_settings(client->pool);
     /* Nobody has looked at what its commands set. */
-    if (was_session && client->settings->mode != SETTINGS_SESSION && client->server != NULL) {
+    if (unwatched && settings_follows(client->settings) && client->server != NULL) {
         client->server->look |= ASK_ALL;
         client->pins |= PIN_SETTING;
     }

@@ -46,7 +46,7 @@ static void statement_note_name(const char *name, void *context)
 /* True where the text may set what it does not name. */
 static bool statement_look(struct client *client, const char *sql, size_t length)
 {
-    if (client->settings->mode == SETTINGS_SESSION)
+    if (!settings_follows(client->settings))
         return false;
     client->server->look |= (uint8_t)ask_for(lexer_changes(sql, length));
     return lexer_may_name_settings(sql, length) &&
@@ -55,7 +55,7 @@ static bool statement_look(struct client *client, const char *sql, size_t length
 
 struct server_undo *client_statement_look(struct client *client, const char *sql, size_t length)
 {
-    if (client->settings->mode == SETTINGS_SESSION)
+    if (!settings_follows(client->settings))
         return NULL;
     client->server->look |= (uint8_t)ask_for(lexer_changes(sql, length));
     if (!lexer_may_name_settings(sql, length))
@@ -71,9 +71,9 @@ static void statement_look_at_bound(struct client *client, struct statement *sta
                                     const char *portal)
 {
     client->server->look |= (uint8_t)ask_for(statement->changes);
-    if (statement->sets && portal[0] == '\0' && client->settings->mode != SETTINGS_SESSION)
+    if (statement->sets && portal[0] == '\0' && settings_follows(client->settings))
         client->server->bound_set = statement_retain(statement);
-    if (statement->hides_setting && client->settings->mode != SETTINGS_SESSION)
+    if (statement->hides_setting && settings_follows(client->settings))
         client->pins |= PIN_SETTING;
 }
 

@@ -292,6 +292,9 @@ static void lease_end(struct client *client, struct server *server)
     } else {
         client_set_state(client, CLIENT_IDLE);
     }
+    server->look = 0;
+    if (client->settings->state == SETTINGS_STATE_RESET)
+        server->reset_needed = true;
     if (server->reset_needed) {
         server_set_state(server, SERVER_CLEANING);
         server->deadline = loop_now(server->worker->loop) + LEASE_CLEANING_LIMIT;

@@ -28,7 +28,9 @@ void lease_abandon(struct server *server)
     bool broken_off = lease_is_broken_off(client, server);
     server->half_sent = broken_off;
     belief_doubt(server);
-    if (client->pins != 0 || client->settings->mode == SETTINGS_SESSION || server->look != 0)
+    if (client->pins != 0 || client->settings->mode == SETTINGS_SESSION ||
+        client->settings->state == SETTINGS_STATE_RESET ||
+        (server->look != 0 && client->settings->state != SETTINGS_STATE_OFF))
         server->reset_needed = true;
     server->look = 0;
     client->server = NULL;

@@ -45,9 +45,13 @@ static void relay_ready(struct server *server, const struct frame *frame, bool i
     if (server->client != NULL && server->transaction_status != MESSAGE_IDLE &&
         server->client->settings->mode == SETTINGS_STATEMENT)
         server->statement_violated = true;
-    /* What pins may have ended with this command, whatever that was. */
-    if (server->client != NULL && !is_ours && (server->client->pins & PIN_ASKABLE) != 0)
-        server->look |= ASK_OBJECTS;
+    if (server->client != NULL && !is_ours) {
+        /* What pins may have ended with this command, whatever that was. */
+        if ((server->client->pins & PIN_ASKABLE) != 0)
+            server->look |= ASK_OBJECTS;
+        if (server->client->settings->state == SETTINGS_STATE_ALWAYS)
+            server->look |= ASK_ALL;
+    }
 }
 
 /* ---- The stream of messages ---- */

@@ -10,9 +10,32 @@
 #include "session/belief.h"
 #include "session/client.h"
 #include "session/server.h"
+#include "state/guc.h"
 #include "state/parameters.h"
 #include "state/prepared.h"
 #include "state/statement.h"
+
+#include <string.h>
+
+/* What the server reports by itself is known without a question. */
+static void watch_follow_parameter(struct server *server, const char *name, const char *value)
+{
+    static const char *const names[] = {
+        "application_name", "client_encoding", "DateStyle",
+        "IntervalStyle",    "TimeZone",        "standard_conforming_strings",
+        "search_path",
+    };
+    struct guc_set **sets[] = {&server->gucs, &server->client->gucs};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i], name) != 0)
+            continue;
+        for (size_t k = 0; k < 2; k++) {
+            struct guc_set *with = guc_with(*sets[k], name, value);
+            guc_release(sets[k]);
+            *sets[k] = with;
+        }
+    }
+}
 
 /* The client's statements and the server's, both gone by DEALLOCATE ALL or DISCARD ALL; those whose
  * Parse is still under way are not. */
@@ -41,7 +64,7 @@ static void watch_pin(struct server *server, enum pin pin)
 {
     if (server->client == NULL)
         server->reset_needed = true; /* its client has gone meanwhile */
-    else if (server->client->settings->mode != SETTINGS_SESSION)
+    else if (settings_follows(server->client->settings))
         server->client->pins |= (uint8_t)pin;
 }
 
@@ -118,7 +141,9 @@ bool server_watch_parameter(struct server *server, const struct frame *frame, bo
     server->parameters = parameters_with(old, name, value);
     struct client *client = server->client;
     bool told = client != NULL && !is_ours;
-    if (told && !belief_covers(server, name))
+    if (told && client->settings->state == SETTINGS_STATE_OFF)
+        watch_follow_parameter(server, name, value);
+    else if (told && !belief_covers(server, name))
         server->look |= ASK_SETTINGS; /* a function may have set it, behind an innocent tag */
     if (told && client->told != NULL) {
         struct parameters *known = client->told;
