@@ -26,6 +26,7 @@ class Transactions:
     """pgbench's select-only transaction by one protocol and a number of clients."""
 
     unit = "tps"
+    with_state_off = False  # what it is for the target pgsluice-off
 
     def __init__(self, protocol, clients):
         self.name = f"{protocol}-{clients}"
@@ -33,11 +34,15 @@ class Transactions:
         self.clients = clients
         self.logins = {}  # target's name: (transactions, nanoseconds) of the calibration
 
+    def script(self, cluster):
+        """pgbench's arguments that say what a transaction is."""
+        return ["-S"]
+
     def pgbench(self, cluster, target, *more):
         threads = min(self.clients, os.cpu_count())
         text = cluster.run([
-            cluster.programs / "pgbench", "-n", "-S", "-M", self.protocol, "-c", self.clients, "-j",
-            threads, "-h", "127.0.0.1", "-p", target.port, "-U", "bench", *more, "bench"],
+            cluster.programs / "pgbench", "-n", *self.script(cluster), "-M", self.protocol, "-c",
+            self.clients, "-j", threads, "-h", "127.0.0.1", "-p", target.port, "-U", "bench", *more, "bench"],
             timeout=CLIENT_SECONDS)
         count = int(re.search(r"transactions actually processed: (\d+)", text)[1])
         rate = float(re.search(r"^tps = ([\d.]+) \((?:without|excluding)", text, re.M)[1])
@@ -82,10 +87,42 @@ class Transactions:
                 "p99_ms": percentile(samples, 0.99) / 1000, "latency_samples": len(samples)}
 
 
+# Of four commands each, that the client waits for one after the other.
+SESSIONS = {
+    "plain": ["BEGIN;", "SELECT 1;", "SELECT 1;", "COMMIT;"],
+    # As a framework does when it has connected: on every connection, the same.
+    "connect": [r"\if :first", "SET application_name = 'bench';", "SET TimeZone = 'Asia/Tokyo';",
+                "SET statement_timeout = '30s';", r"\set first 0", r"\endif",
+                "BEGIN;", "SELECT 1;", "SELECT 1;", "COMMIT;"],
+    # As row-level security is used: another value for each client and transaction.
+    "set": [r"\set id random(1, 1000000000)",
+            "BEGIN;", "SET app.user_id = ':id';", "SELECT 1;", "COMMIT;"],
+    "local": [r"\set id random(1, 1000000000)",
+              "BEGIN;", "SET LOCAL app.user_id = ':id';", "SELECT 1;", "COMMIT;"],
+}
+
+
+class Sessions(Transactions):
+    """Transactions that change their session, or not (plain), by the simple protocol."""
+
+    with_state_off = True
+
+    def __init__(self, kind, clients):
+        super().__init__("simple", clients)
+        self.name = f"{kind}-{clients}"
+        self.kind = kind
+
+    def script(self, cluster):
+        file = cluster.folder / f"{self.kind}.sql"
+        file.write_text("\n".join([*SESSIONS[self.kind], ""]))
+        return ["-D", "first=1", "-f", file]
+
+
 class Rows:
     """Megabytes (10^6 bytes of payload) of rows to one client that throws them away."""
 
     unit = "MB/s"
+    with_state_off = False
 
     def __init__(self, kind, megabytes):
         self.name = kind
@@ -124,4 +161,5 @@ class Rows:
 def all_loads(megabytes):
     loads = [Transactions(protocol, clients) for clients in (1, 16, 300)
              for protocol in ("simple", "extended", "prepared")]
+    loads += [Sessions(kind, clients) for clients in (1, 16) for kind in SESSIONS]
     return loads + [Rows("copy", megabytes), Rows("select", megabytes)]

@@ -2,7 +2,10 @@
 
 from statistics import median
 
-COLUMNS = ("row", "target", "rate", "cost", "x floor", "x pgbouncer", "p50 ms", "p99 ms")
+from load import SESSIONS
+
+COLUMNS = ("row", "target", "rate", "cost", "x floor", "x pgbouncer", "x off", "x plain", "p50 ms",
+           "p99 ms")
 MEDIANS = ("rate", "cost", "p50_ms", "p99_ms")
 COST_UNITS = {"tps": "us/tx", "MB/s": "us/MB", "memory": "B/client"}
 
@@ -18,12 +21,18 @@ def summarize(row, target, unit, rounds):
 
 
 def add_ratios(lines):
-    """Each cost against the relay's and pgbouncer's of the same row."""
+    """Each cost against the relay's, pgbouncer's and pgsluice-off's of the same row; that of a row
+    of SESSIONS also against the same target's in the row that sets nothing."""
     costs = {(line["row"], line["target"]): line.get("cost") for line in lines}
     for line in lines:
-        for key, other in (("floor", "relay"), ("pgbouncer", "pgbouncer")):
-            against = costs.get((line["row"], other))
-            if line.get("cost") is not None and against and line["target"] != other:
+        kind, _, clients = line["row"].partition("-")
+        others = {"floor": (line["row"], "relay"), "pgbouncer": (line["row"], "pgbouncer"),
+                  "off": (line["row"], "pgsluice-off")}
+        if kind in SESSIONS:
+            others["plain"] = (f"plain-{clients}", line["target"])
+        for key, other in others.items():
+            against = costs.get(other)
+            if line.get("cost") is not None and against and (line["row"], line["target"]) != other:
                 line[f"cost_by_{key}"] = line["cost"] / against
 
 
@@ -37,7 +46,7 @@ def cells(line):
         line["row"], line["target"],
         number(line.get("rate"), 0, " " + line["unit"]),
         number(line.get("cost"), 2 if small else 0, " " + line["cost_unit"]),
-        number(line.get("cost_by_floor"), 2), number(line.get("cost_by_pgbouncer"), 2),
+        *(number(line.get(f"cost_by_{key}"), 2) for key in ("floor", "pgbouncer", "off", "plain")),
         number(line.get("p50_ms"), 3), number(line.get("p99_ms"), 3),
     )
 

@@ -262,19 +262,21 @@ def start_pgbouncer(cluster, options):
     return Process("pgbouncer", [program, "-q", file], port, cluster.folder, **unprivileged())
 
 
-def start_pgsluice(cluster, options, workers):
+def start_pgsluice(cluster, options, name="pgsluice", workers=1, pool_keys=()):
     program = Path(options.pgsluice)
     if not program.exists():
         raise MissingTarget(f"{options.pgsluice} is not built")
     port = free_port()
-    name = "pgsluice" if workers == 1 else f"pgsluice-w{workers}"
     file = cluster.folder / f"{name}.ini"
     file.write_text("\n".join([
         "[pgsluice]", f"listen = 127.0.0.1:{port}", f"workers = {workers}",
         f"max_clients = {MAX_CLIENTS}", "auth = trust", "log_level = warning",
-        "[pool]", f"size = {POOL_SIZE}", "overflow = 0",
+        "[pool]", f"size = {POOL_SIZE}", "overflow = 0", *pool_keys,
         "[database bench]", f"url = postgresql://bench@127.0.0.1:{cluster.port}/bench",
     ]) + "\n")
+    done = subprocess.run([program, "-c", file, "--check"], capture_output=True, text=True)
+    if done.returncode != 0 and pool_keys:
+        raise MissingTarget(f"{options.pgsluice} does not know {', '.join(pool_keys)}")
     return Process(name, [program.resolve(), "-c", file], port, cluster.folder)
 
 
@@ -282,8 +284,10 @@ STARTERS = {
     "direct": lambda cluster, options: Direct(cluster),
     "relay": start_relay,
     "pgbouncer": start_pgbouncer,
-    "pgsluice": lambda cluster, options: start_pgsluice(cluster, options, 1),
-    "pgsluice-w2": lambda cluster, options: start_pgsluice(cluster, options, 2),
+    "pgsluice": start_pgsluice,
+    "pgsluice-w2": lambda cluster, options: start_pgsluice(cluster, options, "pgsluice-w2", 2),
+    "pgsluice-off": lambda cluster, options: start_pgsluice(
+        cluster, options, "pgsluice-off", 1, ["state = off"]),
 }
 
 
