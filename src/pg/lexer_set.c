@@ -6,13 +6,16 @@
 /* Longer texts are not worth the look. */
 #define SET_LONGEST 1024
 
-/* Names that another syntax uses, or that are more than their text. */
+/* Names that another syntax uses, or that are more than their text: DateStyle completes itself from
+ * what it was, a text search configuration is looked for in the search_path. */
 static bool set_is_special(const char *name)
 {
     static const char *const names[] = {
         "role",
         "session_authorization",
         "client_encoding",
+        "datestyle",
+        "default_text_search_config",
         "seed",
         "time",
         "names",

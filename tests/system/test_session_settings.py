@@ -150,6 +150,21 @@ def test_values_that_are_lists(pair):
     assert one.value("SHOW DateStyle") == "SQL, DMY"
 
 
+def test_values_that_other_settings_complete(pair):
+    one, two = pair
+    one.run("SET DateStyle = 'SQL'")
+    one.run("SET DateStyle = 'DMY'")
+    assert two.value("SHOW DateStyle") == "ISO, MDY"
+    assert one.value("SHOW DateStyle") == "SQL, DMY"
+    one.run("CREATE SCHEMA words; CREATE TEXT SEARCH CONFIGURATION words.plain (COPY = simple);"
+            " SET search_path = words")  # fmt: skip
+    one.run("SET default_text_search_config = 'plain'")
+    one.run("SET search_path = public")
+    assert two.value("SHOW default_text_search_config") != "words.plain"
+    assert one.value("SHOW default_text_search_config") == "words.plain"
+    one.run("DROP SCHEMA words CASCADE")
+
+
 def test_role_and_session_characteristics(target):
     target.cluster.sql("DO $$ BEGIN IF to_regrole('part') IS NULL THEN CREATE ROLE part; GRANT part TO app;"
                        " END IF; END $$")  # fmt: skip

@@ -107,6 +107,8 @@ static void anything_else_is_not_believed(void **state)
         "SET role = 'alice'",
         "SET session_authorization = 'alice'",
         "SET client_encoding = 'LATIN1'",
+        "SET DateStyle = 'YMD'",
+        "SET default_text_search_config = 'simple'",
         "SET NAMES 'LATIN1'",
         "SET TIME ZONE 'UTC'",
         "SET seed = 0.5",
