@@ -9,6 +9,7 @@
 #include "pg/lexer_token.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* Bodies in dollar quotes may hold others; nobody writes deeper than this. */
 #define DEPTH_MAX 8
@@ -21,13 +22,16 @@ enum step {
     STEP_OPEN,         /* after set_config */
     STEP_ARGUMENT,     /* in the parentheses, before the name */
     STEP_ARGUMENT_END, /* after a string constant there */
-    STEP_REST,         /* the name could not be told: what follows it, up to the closing one */
+    STEP_REST,         /* what follows the name, up to the closing one */
 };
 
 struct finder {
     enum step step;
     bool scope;           /* the part before STEP_DOT was SESSION or LOCAL */
     bool missed;          /* a name could not be told */
+    bool lasting;         /* a set_config may be for longer than the transaction */
+    bool known;           /* in STEP_REST: the name was told */
+    unsigned calls;       /* of set_config */
     unsigned depth;       /* of dollar quotes */
     unsigned parentheses; /* of a call of set_config, open */
     unsigned tokens;      /* of its present argument, in STEP_REST */
@@ -55,19 +59,25 @@ static void miss(struct finder *finder)
     finder->step = STEP_ANY;
 }
 
+static const char function[] = "set_config";
+
+static bool is_quoted_function(const struct lexer_token *token)
+{
+    return token->kind == LEXER_TOKEN_QUOTED && token->length == strlen(function) &&
+           memcmp(token->at, function, token->length) == 0;
+}
+
 static void begin(struct finder *finder, const struct lexer_token *token)
 {
     buffer_clear(&finder->name);
     if (lexer_token_is_word(token, "set") || lexer_token_is_word(token, "reset")) {
         finder->step = STEP_NAME;
-    } else if (lexer_token_is_word(token, "set_config")) {
+    } else if (lexer_token_is_word(token, function) || is_quoted_function(token)) {
         finder->step = STEP_OPEN;
-    } else if (token->kind == LEXER_TOKEN_QUOTED) {
-        static const char function[] = "set_config";
-        bool same =
-            token->length == strlen(function) && memcmp(token->at, function, token->length) == 0;
-        /* An opaque one may mean set_config: look at what follows as if it were. */
-        finder->step = same || token->opaque ? STEP_OPEN : STEP_ANY;
+    } else if (token->kind == LEXER_TOKEN_QUOTED && token->opaque) {
+        /* It may mean set_config: look at what follows as if it were. */
+        finder->lasting = true;
+        finder->step = STEP_OPEN;
     } else {
         finder->step = STEP_ANY;
     }
@@ -100,33 +110,43 @@ static bool take_dot(struct finder *finder, const struct lexer_token *token)
     return false;
 }
 
-/* After a name that could not be told. A setting that is_local says to be the transaction's own
- * does not matter: then the last argument is `true` and nothing else. */
+/* The end of a call, or of the text before it. */
+static void end_call(struct finder *finder, bool is_local)
+{
+    finder->lasting |= !is_local;
+    finder->missed |= !is_local && !finder->known;
+    finder->step = STEP_ANY;
+}
+
+/* After a name. A setting that is_local says to be the transaction's own does not matter: then the
+ * last argument is `true` and nothing else. */
 static void take_rest(struct finder *finder, const struct lexer_token *token)
 {
     if (token->kind == LEXER_TOKEN_END || lexer_token_is_symbol(token, ';')) {
-        miss(finder);
+        end_call(finder, false);
         return;
     }
     if (lexer_token_is_symbol(token, ')') && --finder->parentheses == 0) {
-        if (finder->tokens != 1 || !finder->is_true)
-            finder->missed = true;
-        finder->step = STEP_ANY;
+        end_call(finder, finder->tokens == 1 && finder->is_true);
         return;
     }
     if (lexer_token_is_symbol(token, '('))
         finder->parentheses++;
-    if (lexer_token_is_word(token, "set_config") || token->kind == LEXER_TOKEN_QUOTED)
-        finder->missed = true; /* perhaps a call within this one, whose name is not looked for */
+    if (lexer_token_is_word(token, function) || is_quoted_function(token) ||
+        (token->kind == LEXER_TOKEN_QUOTED && token->opaque)) {
+        finder->missed = true; /* a call within this one, whose name is not looked for */
+        finder->lasting = true;
+    }
     bool separates = lexer_token_is_symbol(token, ',') && finder->parentheses == 1;
     finder->tokens = separates ? 0 : finder->tokens + 1;
     finder->is_true = lexer_token_is_word(token, "true");
 }
 
-static void begin_rest(struct finder *finder, const struct lexer_token *token)
+static void begin_rest(struct finder *finder, const struct lexer_token *token, bool known)
 {
     buffer_clear(&finder->name);
     finder->step = STEP_REST;
+    finder->known = known;
     finder->tokens = 0;
     take_rest(finder, token);
 }
@@ -136,11 +156,11 @@ static void take_argument(struct finder *finder, const struct lexer_token *token
     if (token->kind == LEXER_TOKEN_STRING || token->kind == LEXER_TOKEN_DOLLAR) {
         finder->step = STEP_ARGUMENT_END;
         if (!lexer_token_append_value(token, &finder->name))
-            begin_rest(finder, token);
+            begin_rest(finder, token, false);
     } else if (token->kind == LEXER_TOKEN_END || lexer_token_is_symbol(token, ',') ||
                lexer_token_is_symbol(token, '(') || lexer_token_is_symbol(token, ')') ||
                lexer_token_is_symbol(token, ';')) {
-        begin_rest(finder, token);
+        begin_rest(finder, token, false);
     }
     /* Else perhaps a type's name, or "setting_name =>", before the constant. */
 }
@@ -148,12 +168,10 @@ static void take_argument(struct finder *finder, const struct lexer_token *token
 /* Only a comma or a cast may follow, or the constant is but a part of an expression. */
 static void take_argument_end(struct finder *finder, const struct lexer_token *token)
 {
-    if (lexer_token_is_symbol(token, ',') || lexer_token_is_symbol(token, ':')) {
+    bool known = lexer_token_is_symbol(token, ',') || lexer_token_is_symbol(token, ':');
+    if (known)
         report_if_dotted(finder);
-        finder->step = STEP_ANY;
-    } else {
-        begin_rest(finder, token);
-    }
+    begin_rest(finder, token, known);
 }
 
 /* One step; false where the step has ended before this token, which has to be shown again. */
@@ -174,6 +192,7 @@ static bool feed(struct finder *finder, const struct lexer_token *token)
         if (lexer_token_is_symbol(token, '(')) {
             finder->step = STEP_ARGUMENT;
             finder->parentheses = 1;
+            finder->calls++;
             return true;
         }
         break;
@@ -223,13 +242,29 @@ static void find(struct finder *finder, const char *sql, size_t length)
     } while (token.kind != LEXER_TOKEN_END);
 }
 
-bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *callback,
+/* Wherever it stands, in string constants too. */
+static unsigned count_function(const char *sql, size_t length)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i + strlen(function) <= length; i++)
+        count += strncasecmp(sql + i, function, strlen(function)) == 0;
+    return count;
+}
+
+unsigned lexer_settings(const char *sql, size_t length, lexer_name_callback *callback,
                         void *context)
 {
     struct finder finder = {.callback = callback, .context = context};
+    size_t end = length > 0 ? strnlen(sql, length) : 0; /* names are handed out as C strings */
 
-    /* Names are handed out as C strings. */
-    find(&finder, sql, length > 0 ? strnlen(sql, length) : 0);
+    find(&finder, sql, end);
     buffer_release(&finder.name);
-    return !finder.missed;
+    bool lasting = finder.lasting || finder.calls != count_function(sql, end);
+    return (finder.missed ? LEXER_NAMES_MISSED : 0) | (lasting ? LEXER_NAMES_LASTING : 0);
+}
+
+bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *callback,
+                        void *context)
+{
+    return (lexer_settings(sql, length, callback, context) & LEXER_NAMES_MISSED) == 0;
 }

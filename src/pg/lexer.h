@@ -17,11 +17,20 @@
  */
 typedef void lexer_name_callback(const char *name, void *context);
 
-/*
- * A zero byte ends the text. False where a name may have been missed: a set_config( has a name that
- * is no plain literal (a parameter, an expression, one with Unicode escapes), unless its last
- * argument is the plain word `true`: then it sets for the transaction only.
- */
+/* What lexer_settings() answers. */
+enum lexer_names {
+    /* A name may have been missed: a set_config( that may set for longer than the transaction has a
+     * name that is no plain literal (a parameter, an expression, one with Unicode escapes). */
+    LEXER_NAMES_MISSED = 1,
+    /* Of all words set_config, not each is a call whose last argument is the plain word `true`,
+     * which sets for the transaction only. */
+    LEXER_NAMES_LASTING = 2,
+};
+
+/* A zero byte ends the text. */
+unsigned lexer_settings(const char *sql, size_t length, lexer_name_callback *callback,
+                        void *context);
+/* The same; false where a name may have been missed. */
 bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *callback,
                         void *context);
 

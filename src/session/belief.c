@@ -1,5 +1,6 @@
 #include "session/belief.h"
 #include "base/memory.h"
+#include "pg/lexer.h"
 #include "pg/lexer_set.h"
 #include "pg/message.h"
 #include "pg/pairs.h"
@@ -49,6 +50,19 @@ void belief_add(struct server *server, const struct server_undo *set)
         pairs_set(&server->belief->set, set->name, set->value);
     else if (set->name[0] != '\0')
         pairs_set(&server->belief->local, set->name, "");
+}
+
+static void belief_take_local(const char *name, void *context)
+{
+    struct belief *belief = context;
+    pairs_set(&belief->local, name, "");
+}
+
+void belief_add_local(struct server *server, const char *sql, size_t length)
+{
+    if (server->belief == NULL)
+        server->belief = memory_new(struct belief);
+    (void)lexer_settings(sql, length, belief_take_local, server->belief);
 }
 
 void belief_command(struct server *server, enum tag tag)
@@ -108,14 +122,15 @@ void belief_ready(struct server *server)
     bool ended = belief->committed || belief->rolled_back;
     if (server->transaction_status != MESSAGE_IDLE) {
         /* COMMIT AND CHAIN, ROLLBACK TO SAVEPOINT: part of it counts. */
-        if (ended)
+        if (ended && belief->set.count > 0)
             belief_doubt(server);
         else
             belief->in_transaction = true;
         return;
     }
     if (server->client == NULL || (server->look & (ASK_ALL | ASK_SETTINGS)) != 0 ||
-        (belief->in_transaction ? belief->committed == belief->rolled_back : ended)) {
+        (belief->set.count > 0 &&
+         (belief->in_transaction ? belief->committed == belief->rolled_back : ended))) {
         belief_doubt(server);
         return;
     }

@@ -22,6 +22,9 @@ struct server_undo *belief_of_text(const char *sql, size_t length)
     __attribute__((warn_unused_result));
 /* The SET has been carried out. */
 void belief_add(struct server *server, const struct server_undo *set);
+/* A text whose set_config() calls are all for the transaction is about to be carried out: its
+ * custom names will be there, and empty. */
+void belief_add_local(struct server *server, const char *sql, size_t length);
 /* A command with this tag has ended: COMMIT and ROLLBACK matter. */
 void belief_command(struct server *server, enum tag tag);
 /* True where a ParameterStatus for this setting is no news: a SET of it is under way or believed.

@@ -229,6 +229,38 @@ static void zero_byte_ends_the_text(void **state)
     assert_names_of(NULL, 0, "");
 }
 
+static void settings_for_the_transaction_do_not_last(void **state)
+{
+    static const struct {
+        const char *sql;
+        bool lasting;
+    } cases[] = {
+        {"SELECT 1", false},
+        {"SELECT set_config('a.b', 'c', true)", false},
+        {"SELECT pg_catalog.set_config('role', $1, true), \"set_config\"($2, $3, TRUE)", false},
+        {"SELECT set_config('a.b'::text, (SELECT max(\"Name\") FROM t), true)", false},
+        {"SELECT set_config('a.b', 'c', false)", true},
+        {"SELECT set_config('a.b', 'c', $1)", true},
+        {"SELECT set_config('a.b', 'c', not true)", true},
+        {"SELECT set_config('a.b', 'c', true), set_config('a.c', 'c', false)", true},
+        {"SELECT set_config('a.b', set_config('a.c', 'd', false), true)", true},
+        {"SELECT set_config('a.b', U&\"f\"('a.c', 'd', false), true)", true},
+        {"SELECT run('SELECT set_config(''a.b'', ''c'', false)')", true},
+        {"SELECT set_config('a.b', 'c', true), run('set_config')", true},
+        {"DO $$ BEGIN PERFORM set_config('a.b', 'c', true); END $$", false},
+        {"SELECT set_config('a.b', 'c', true", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer names = {0};
+        unsigned found = lexer_settings(cases[i].sql, strlen(cases[i].sql), append_name, &names);
+        if (((found & LEXER_NAMES_LASTING) != 0) != cases[i].lasting)
+            fail_msg("wrong: %s", cases[i].sql);
+        buffer_release(&names);
+    }
+}
+
 static unsigned changes_of(const char *sql)
 {
     char *copy = exact_copy(sql, strlen(sql));
@@ -366,6 +398,7 @@ int main(void)
         cmocka_unit_test(what_does_not_end_hides_the_rest),
         cmocka_unit_test(bodies_in_dollar_quotes_are_searched),
         cmocka_unit_test(zero_byte_ends_the_text),
+        cmocka_unit_test(settings_for_the_transaction_do_not_last),
         cmocka_unit_test(watched_words_are_seen_anywhere),
         cmocka_unit_test(words_that_are_cut_off_are_not_seen),
         cmocka_unit_test(ordinary_text_changes_nothing),
