@@ -171,7 +171,8 @@ static void write_call(struct script *script, const char *name, const char *valu
         write_sql(script, "NULL");
     else
         write_text(script, value);
-    write_sql(script, ",false)");
+    /* Its answer is the value, which the client's encoding may not have. */
+    write_sql(script, ",false)IS NULL");
 }
 
 static void write_call_if_differs(struct script *script, const char *name, const char *old,

@@ -165,7 +165,7 @@ static void test_merge_prefers_over(void **state)
     guc_release(&same_over);
 }
 
-#define CALL(name, value) "pg_catalog.set_config(E'" name "'," value ",false)"
+#define CALL(name, value) "pg_catalog.set_config(E'" name "'," value ",false)IS NULL"
 
 static void test_switch_texts(void **state)
 {
