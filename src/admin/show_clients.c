@@ -5,6 +5,7 @@
 #include "io/stream.h"
 #include "pg/reply.h"
 #include "session/client.h"
+#include "session/client_listen.h"
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/parameters.h"
@@ -36,6 +37,7 @@ static const struct reply_column columns[] = {
     {"pinned", REPLY_TEXT},
     {"transactions", REPLY_INT8},
     {"worker", REPLY_INT4},
+    {"channels", REPLY_INT4},
 };
 
 static void begin(struct console_request *request, struct worker *worker)
@@ -88,6 +90,7 @@ static void show_client(struct console_request *request, const struct worker *wo
     show_row_text(&row, pins);
     show_row_number(&row, client->transactions);
     show_row_number(&row, worker->number);
+    show_row_number(&row, client_listen_count(client));
     show_row_send(&row, console_request_reply(request));
 }
 

@@ -20,6 +20,7 @@ static const char *const severity_names[] = {"debug", "info", "warning", "error"
 static const char *const mode_names[] = {"transaction", "session", "statement", NULL};
 static const char *const state_names[] = {"ask", "always", "reset", "off", NULL};
 static const char *const ping_names[] = {"off", "on", "always", NULL};
+static const char *const lost_names[] = {"notice", "close", NULL};
 static const char *const pin_names[] = {"allow", "warn", "deny", NULL};
 static const char *const check_names[] = {"off", "warn", "require", NULL};
 
@@ -342,6 +343,15 @@ const struct key keys_table[KEYS_COUNT] = {
      .help =
          "Prepared statements kept on one server connection. The least recently used is dropped "
          "for a new one."},
+    {.name = "listen_lost",
+     SETTINGS(listen_lost),
+     .type = KEYS_CHOICE,
+     .choices = lost_names,
+     .default_value = "notice",
+     .help = "What happens to clients that LISTEN when the one server connection that listens for "
+             "all clients of the pool is lost, so that notifications may have been missed: they "
+             "get a NOTICE (of severity WARNING) once it is restored, or are disconnected (close) "
+             "with SQLSTATE 08006."},
     {.name = "pin",
      SETTINGS(pin),
      .type = KEYS_CHOICE,

@@ -46,7 +46,7 @@ struct key {
     const char *help; /* whole sentences */
 };
 
-#define KEYS_COUNT 43
+#define KEYS_COUNT 44
 extern const struct key keys_table[KEYS_COUNT];
 
 /* By name, or NULL. */

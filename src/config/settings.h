@@ -23,6 +23,8 @@ enum settings_state {
 enum settings_pre_ping { SETTINGS_PING_OFF, SETTINGS_PING_ON, SETTINGS_PING_ALWAYS };
 enum settings_startup_check { SETTINGS_CHECK_OFF, SETTINGS_CHECK_WARN, SETTINGS_CHECK_REQUIRE };
 /* What becomes of a client that would keep its server connection beyond its transaction. */
+/* What becomes of who listens when the connection that listens for all was lost. */
+enum settings_lost { SETTINGS_LOST_NOTICE, SETTINGS_LOST_CLOSE };
 enum settings_pin { SETTINGS_PIN_ALLOW, SETTINGS_PIN_WARN, SETTINGS_PIN_DENY };
 /* libpq's target_session_attrs. */
 enum settings_target {
@@ -73,6 +75,7 @@ struct settings {
     unsigned prepared_statements;
     enum settings_pre_ping pre_ping;
     enum settings_startup_check startup_check;
+    enum settings_lost listen_lost;
     enum settings_pin pin;
     unsigned max_pinned;      /* 0: all but one of size and overflow */
     char **session_functions; /* owned; in lower case */

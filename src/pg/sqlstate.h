@@ -2,6 +2,7 @@
 #ifndef PGSLUICE_PG_SQLSTATE_H
 #define PGSLUICE_PG_SQLSTATE_H
 
+#define SQLSTATE_WARNING "01000"
 #define SQLSTATE_CONNECTION_FAILURE "08006"
 #define SQLSTATE_CANNOT_CONNECT "08001" /* sqlclient_unable_to_establish_sqlconnection */
 #define SQLSTATE_PROTOCOL_VIOLATION "08P01"

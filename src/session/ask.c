@@ -5,6 +5,7 @@
 #include "pg/message.h"
 #include "pg/sqlstate.h"
 #include "session/client.h"
+#include "session/client_listen.h"
 #include "session/learn.h"
 #include "session/question.h"
 #include "session/server.h"
@@ -23,7 +24,7 @@ unsigned ask_for(unsigned changes)
 bool ask_is_due(const struct client *client, const struct server *server)
 {
     return server->look != 0 && client->settings->state != SETTINGS_STATE_OFF &&
-           (client->settings->mode != SETTINGS_SESSION ||
+           (client->settings->mode != SETTINGS_SESSION || client->listening != NULL ||
             guc_pairs(client->startup_gucs)->count > 0);
 }
 
@@ -156,7 +157,9 @@ void ask_take_answer(struct server *server)
         if (asked_objects)
             client->pins = (uint8_t)((client->pins & ~(unsigned)PIN_ASKABLE) | question->pins);
         learn_pin(client, server);
-    } else if (question->pins != 0) {
+        if (asked_objects)
+            client_listen_take_answer(client, server, &question->channels);
+    } else if (question->pins != 0 || question->channels.count > 0) {
         server->reset_needed = true; /* its client has gone and left it there */
     }
     guc_release(&answer);

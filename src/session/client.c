@@ -10,6 +10,7 @@
 #include "pg/sqlstate.h"
 #include "session/ask.h"
 #include "session/cancel.h"
+#include "session/client_listen.h"
 #include "session/lease.h"
 #include "session/server.h"
 #include "session/worker.h"
@@ -215,6 +216,7 @@ static void client_free_parts(struct client *client)
 static void client_let_go(struct client *client)
 {
     client_leave_line(client);
+    client_listen_free(client);
     struct server *server = client->server;
     if (server != NULL)
         lease_abandon(server);
@@ -338,6 +340,8 @@ static void client_on_drained(struct stream *stream)
     }
     if (client->server != NULL && stream_is_open(&client->server->stream))
         stream_resume(&client->server->stream);
+    if (client->listening != NULL)
+        client_listen_proceed(client);
     if (client->state >= CLIENT_IDLE)
         client_relay_resume(client);
 }

@@ -24,6 +24,7 @@ struct cancel_request;
 struct client_login;
 struct failure;
 struct guc_set;
+struct listening;
 struct parameters;
 struct server;
 struct statement;
@@ -73,6 +74,7 @@ struct client {
     struct pairs *custom_names;         /* owned; dotted GUC names that it ever named; or NULL */
     struct statement_names *statements; /* owned */
     struct statement *unnamed;          /* owned reference, or NULL */
+    struct listening *listening; /* owned; or NULL: it listens to nothing (client_listen.h) */
 
     struct client_login *login;    /* owned; until logged in */
     struct failure *failure;       /* owned reference: why its request is refused; or NULL */

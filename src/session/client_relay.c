@@ -292,7 +292,7 @@ static bool relay_server_holds(const struct server *server)
 {
     return server->state != SERVER_LEASED || pipeline_must_hold(&server->pipeline) ||
            cancel_must_hold(server) || server->question != NULL || /* its state is asked for */
-           server->pipeline.count > RELAY_MAX_OUTSTANDING;
+           server->handing || server->ready_held || server->pipeline.count > RELAY_MAX_OUTSTANDING;
 }
 
 static enum relay_step relay_leased(struct client *client, struct batch *batch,

@@ -9,6 +9,7 @@
 #include "session/ask.h"
 #include "session/batch.h"
 #include "session/client.h"
+#include "session/client_listen.h"
 #include "session/greeting.h"
 #include "session/question.h"
 #include "session/replay.h"
@@ -153,7 +154,7 @@ static enum lease_answer lease_prepare(struct client *client, struct server *ser
     return client->server == server ? LEASE_READY : LEASE_WAITS; /* the client may have gone */
 }
 
-bool lease_add_switch(struct client *client, struct batch *batch)
+static bool lease_add_settings(struct client *client, struct batch *batch)
 {
     struct server *server = client->server;
     if (server->gucs == client->gucs || client->gucs == server->replayed_for ||
@@ -174,6 +175,24 @@ bool lease_add_switch(struct client *client, struct batch *batch)
         .kind = PIPELINE_QUERY, .ours = true, .note = SERVER_NOTE_SWITCH};
     pipeline_push(&server->pipeline, entry);
     server_drop_unnamed(server);
+    return true;
+}
+
+/* Nothing of the transaction has been sent, of a client that listens. */
+static bool lease_may_front(const struct client *client)
+{
+    const struct server *server = client->server;
+    return client->listening != NULL && !server->fronted && server->question == NULL &&
+           server->transaction_status == MESSAGE_IDLE && pipeline_is_empty(&server->pipeline);
+}
+
+bool lease_add_switch(struct client *client, struct batch *batch)
+{
+    bool may_front = lease_may_front(client);
+    if (!lease_add_settings(client, batch))
+        return false;
+    if (may_front)
+        client_listen_front(client, batch);
     return true;
 }
 
@@ -295,6 +314,7 @@ static void lease_end(struct client *client, struct server *server)
     server->look = 0;
     if (client->settings->state == SETTINGS_STATE_RESET)
         server->reset_needed = true;
+    server->reset_needed |= server->hears;
     if (server->reset_needed) {
         server_set_state(server, SERVER_CLEANING);
         server->deadline = loop_now(server->worker->loop) + LEASE_CLEANING_LIMIT;
@@ -316,7 +336,8 @@ void lease_settle(struct server *server)
     struct client *client = server->client;
     if (server->state != SERVER_LEASED || client == NULL || !pipeline_is_empty(&server->pipeline) ||
         server->transaction_status != MESSAGE_IDLE || server->passing > 0 ||
-        (client->passing > 0 && !client->discarding) || client->state == CLIENT_GREETING)
+        (client->passing > 0 && !client->discarding) || client->state == CLIENT_GREETING ||
+        server->ready_held)
         return;
     if (server->cancel != NULL) /* it must not hit an own query */
         return;
@@ -324,6 +345,8 @@ void lease_settle(struct server *server)
         ask_begin(client, server);
         return;
     }
+    if ((server->hears || client->listening != NULL) && client_listen_settle(client, server))
+        return;
     if (!lease_is_kept(client)) {
         lease_end(client, server);
         return;

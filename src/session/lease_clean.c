@@ -32,7 +32,9 @@ void lease_abandon(struct server *server)
         client->settings->state == SETTINGS_STATE_RESET ||
         (server->look != 0 && client->settings->state != SETTINGS_STATE_OFF))
         server->reset_needed = true;
+    server->reset_needed |= server->hears;
     server->look = 0;
+    server->ready_held = server->relistens = false;
     client->server = NULL;
     server->client = NULL;
     server->reset_needed |= server->replay != NULL;

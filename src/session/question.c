@@ -84,6 +84,8 @@ static void question_settings(struct buffer *sql, const struct question_scope *s
 
 /* Rows that are no settings: this, and the name of a pin. No setting's name has a colon. */
 #define QUESTION_PIN "pin:"
+/* And a channel that the session listens to. */
+#define QUESTION_LISTEN "listen:"
 
 /*
  * Statements prepared by SQL: "prepare:NAME" and the text, or one row without a name where they are
@@ -125,7 +127,6 @@ static void question_objects(struct buffer *sql)
                      " OPERATOR(pg_catalog.=) 'advisory'"
                      " AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"},
         {"CURSOR", "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
-        {"LISTEN", "EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"},
     };
     for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++) {
         question_text(sql, i == 0 ? "SELECT '" QUESTION_PIN : " UNION ALL SELECT '" QUESTION_PIN);
@@ -134,6 +135,8 @@ static void question_objects(struct buffer *sql)
         question_text(sql, pins[i].condition);
     }
     question_prepared(sql);
+    question_text(sql, " UNION ALL SELECT pg_catalog.concat('" QUESTION_LISTEN "', l), ''"
+                       " FROM pg_catalog.pg_listening_channels() AS listening(l)");
 }
 
 void question_write(struct buffer *sql, const struct question_scope *scope)
@@ -201,6 +204,8 @@ void question_take_row(struct question *question, const uint8_t *body, size_t le
         question->malformed = true;
     else if (strncmp(name, QUESTION_PIN, strlen(QUESTION_PIN)) == 0)
         question->pins |= pin_of_name(name + strlen(QUESTION_PIN));
+    else if (strncmp(name, QUESTION_LISTEN, strlen(QUESTION_LISTEN)) == 0)
+        pairs_add(&question->channels, name + strlen(QUESTION_LISTEN), "");
     else
         question_take_setting(question, name, value);
     free(name);
@@ -212,6 +217,7 @@ void question_free(struct question **question)
     if (*question == NULL)
         return;
     pairs_clear(&(*question)->gucs);
+    pairs_clear(&(*question)->channels);
     free(*question);
     *question = NULL;
 }

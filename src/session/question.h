@@ -28,7 +28,8 @@ struct question {
     uint8_t asked; /* the asker's: what was asked for */
     uint8_t attempt;
     struct pairs gucs;
-    unsigned pins; /* pin.h: those of PIN_ASKABLE that hold */
+    unsigned pins;         /* pin.h: those of PIN_ASKABLE that hold */
+    struct pairs channels; /* names of those that it listens to; no values */
     bool malformed;
 };
 

@@ -12,6 +12,7 @@
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/lease.h"
+#include "session/notifier.h"
 #include "session/question.h"
 #include "session/replay.h"
 #include "session/worker.h"
@@ -59,6 +60,8 @@ const char *server_state_name(enum server_state state)
         return "cleaning";
     case SERVER_MOVING:
         return "moving";
+    case SERVER_LISTENING:
+        return "listen";
     case SERVER_CLOSED:
         return "closed";
     }
@@ -210,7 +213,9 @@ static void server_end(struct server *server, struct failure *failure, const cha
     TAILQ_REMOVE(&worker->servers, server, link);
     worker->departures++;
     server_set_state(server, SERVER_CLOSED);
-    if (tell_pool)
+    if (server->notifier != NULL)
+        notifier_lost(server, failure);
+    else if (tell_pool)
         pool_lost(&server->member, failure, loop_now(worker->loop));
     if (client != NULL && was_preparing)
         lease_retry(client);
@@ -393,6 +398,7 @@ static void server_sweep_deadline(struct server *server)
     case SERVER_LOGIN:
         server_login_timeout(server);
         break;
+    case SERVER_LISTENING:
     case SERVER_PREPARING: {
         struct failure *failure = server_lost_failure(server, ETIMEDOUT);
         server_close(server, failure, "a ping was not answered in time");

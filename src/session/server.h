@@ -28,6 +28,7 @@ struct client;
 struct failure;
 struct frame;
 struct guc_set;
+struct notifier;
 struct parameters;
 struct question;
 struct replay;
@@ -47,6 +48,7 @@ enum server_state {
     SERVER_LEASED,    /* relays */
     SERVER_CLEANING,  /* its client has gone: cancels, rolls back, resets */
     SERVER_MOVING,    /* between two workers */
+    SERVER_LISTENING, /* no pool's: a notifier's */
     SERVER_CLOSED,    /* memory goes when nothing points at it */
 };
 
@@ -71,6 +73,10 @@ enum server_note {
     SERVER_NOTE_SHAPE,      /* a Describe that asks for a statement's shape; subject: undo */
     SERVER_NOTE_CHANGED,    /* what a statement returns has changed: a Bind that must fail, and a
                              * client's Describe whose rows it must not see */
+    SERVER_NOTE_LISTEN,     /* a notifier's */
+    SERVER_NOTE_FRONT,      /* LISTEN for the channels of the client, ahead of its messages */
+    SERVER_NOTE_FENCE,      /* ends what the client hears by this connection */
+    SERVER_NOTE_UNLISTEN,
 };
 
 /* What has to be undone where the server does not carry a message out. Owned by the entry. */
@@ -112,6 +118,15 @@ struct server {
     bool forgetting : 1;         /* a client's DEALLOCATE or DISCARD has yet to be answered */
     bool redescribe : 1;         /* statements may have been prepared anew under the same names */
     bool half_sent : 1;          /* it has the begin of a message whose rest will never come */
+    bool overheard : 1;          /* it has said a notification that nobody asked for */
+    bool listened : 1;           /* NOTE_LISTEN has come back */
+    bool listen_failed : 1;      /* with an error */
+    bool hears : 1;              /* it listens to channels: UNLISTEN before anybody else gets it */
+    bool fronted : 1;            /* to all that its client listens to */
+    bool relistens : 1;          /* its client may have left channels: the server is to be asked */
+    bool handing : 1;            /* NOTE_FENCE or NOTE_UNLISTEN is out: new messages wait */
+    bool deaf : 1;               /* what it hears from here on, the shared connection brings */
+    bool ready_held : 1;         /* its client's ReadyForQuery waits (client_listen.h) */
     bool unnamed_synced : 1;     /* a Sync went out behind the last message about the unnamed one */
     bool unnamed_unknown : 1;    /* such a message was not carried out: nobody knows which it has */
     bool checked : 1;            /* `checking` has another shape than its client knows */
@@ -121,6 +136,7 @@ struct server {
     struct pool_server member;
     struct settings *settings; /* owned reference: as it was opened */
     struct client *client;     /* that leases it, or NULL */
+    struct notifier *notifier; /* whose connection it is: no pool counts it; or NULL */
 
     struct buffer *input; /* owned; the part of a message that is not whole; or NULL */
     size_t passing;       /* bytes of a message that still go by unread */

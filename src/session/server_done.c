@@ -44,8 +44,24 @@ static void done_own_query(struct server *server, enum server_note note, enum pi
         server->gucs = guc_empty();
         replay_free(&server->replay);
         replay_forget_broken(server);
+        server->hears = server->fronted = server->deaf = false;
         statement_cache_clear(&server->prepared);
         statement_release(&server->unnamed);
+        break;
+    case SERVER_NOTE_LISTEN:
+        server->listened = true;
+        server->listen_failed = !worked;
+        break;
+    case SERVER_NOTE_FRONT:
+        server->fronted &= worked;
+        break;
+    case SERVER_NOTE_FENCE:
+        server->handing = false;
+        server->deaf &= worked;
+        break;
+    case SERVER_NOTE_UNLISTEN:
+        server->handing = server->hears = server->fronted = server->deaf = false;
+        server->retire |= !worked;
         break;
     default:
         break;

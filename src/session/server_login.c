@@ -22,6 +22,7 @@
 #include "pg/startup.h"
 #include "session/greeting.h"
 #include "session/key_cache.h"
+#include "session/notifier.h"
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/guc.h"
@@ -480,6 +481,10 @@ static bool login_ready(struct server *server)
     server_prefix(server, prefix);
     log_debug(prefix, "connected, server version %s",
               parameters_find(server->parameters, "server_version"));
+    if (server->notifier != NULL) {
+        notifier_connected(server);
+        return false;
+    }
     server_set_state(server, SERVER_IDLE);
     pool_connected(&server->member, now);
     return false; /* what follows is for the relay */

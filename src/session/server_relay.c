@@ -15,7 +15,9 @@
 #include "session/batch.h"
 #include "session/belief.h"
 #include "session/client.h"
+#include "session/client_listen.h"
 #include "session/lease.h"
+#include "session/notifier.h"
 #include "session/question.h"
 #include "session/replay.h"
 #include "session/server.h"
@@ -84,6 +86,9 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
             relay_ready(server, frame, is_ours);
         else
             server->violated = frame->type;
+        if (forward && server->client->listening != NULL &&
+            server->transaction_status == MESSAGE_IDLE && server->violated == 0)
+            forward = client_listen_ready(server, batch);
         break;
     case MESSAGE_COMMAND_COMPLETE:
         if (verdict == PIPELINE_FORWARD)
@@ -96,7 +101,9 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
         forward = server->client != NULL && !is_ours && server->state == SERVER_LEASED;
         break;
     case MESSAGE_NOTIFICATION_RESPONSE: /* comes at any time, also before an own query's end */
-        forward = server->client != NULL && server->state == SERVER_LEASED;
+        if (server->notifier != NULL)
+            notifier_hear(server, frame);
+        forward = server->notifier == NULL && client_listen_hears(server, frame);
         break;
     case MESSAGE_ERROR_RESPONSE:
         forward = server_error_take(server, batch, frame, at != NULL ? &head : NULL, undo, verdict);
@@ -275,6 +282,13 @@ static void relay_statement_mode(struct server *server)
                      "Use mode = transaction.");
 }
 
+static void relay_listened(struct server *server)
+{
+    bool worked = !server->listen_failed;
+    server->listened = server->listen_failed = false;
+    notifier_replied(server, worked);
+}
+
 /* True once the client's lease has ended: the server connection may be gone, or another worker's,
  * and must not be touched. */
 static bool relay_is_out_of_hands(const struct server *server, const struct client *client)
@@ -294,8 +308,12 @@ static void relay_after(struct server *server)
         ask_take_answer(server);
     if (relay_is_out_of_hands(server, client))
         return;
-    if (server->fatal && server->state == SERVER_IDLE)
+    if (server->fatal && (server->state == SERVER_IDLE || server->state == SERVER_LISTENING))
         server_lost(server); /* its end of file may take a while: nobody is to get it */
+    else if (server->overheard && server->state == SERVER_IDLE)
+        server_close(server, NULL, "it listens, and nobody knows to what");
+    else if (server->listened)
+        relay_listened(server);
     server_relay_probe(server);
     if (server->state == SERVER_CLOSED || server->dying)
         return;

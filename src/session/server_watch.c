@@ -68,6 +68,11 @@ static void watch_pin(struct server *server, enum pin pin)
         server->client->pins |= (uint8_t)pin;
 }
 
+static bool watch_listens(const struct server *server)
+{
+    return server->client != NULL && server->client->listening != NULL;
+}
+
 /* The client may have let go of what it has prepared by SQL. */
 static void watch_deallocate(struct server *server)
 {
@@ -95,13 +100,21 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
         server->redescribe = true;
         break;
     case TAG_PREPARE:
-    case TAG_LISTEN:
     case TAG_DECLARE_CURSOR:
         server->look |= ASK_OBJECTS;
+        break;
+    case TAG_LISTEN:
+        server->look |= ASK_OBJECTS;
+        server->relistens = watch_listens(server);
+        break;
+    case TAG_UNLISTEN:
+        server->relistens = watch_listens(server);
+        server->look |= server->relistens ? ASK_OBJECTS : 0;
         break;
     case TAG_DISCARD_ALL:
         server->look |= ASK_ALL;
         server->redescribe = true;
+        server->relistens = watch_listens(server);
         if (server->client != NULL)
             server->client->pins &= PIN_LOAD; /* there is no unloading */
         watch_forget_statements(server);
@@ -118,7 +131,6 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
         break;
     case TAG_OTHER:
     case TAG_DISCARD:
-    case TAG_UNLISTEN:
     case TAG_CLOSE_CURSOR:
     case TAG_CREATE_TABLE:
     case TAG_CREATE_OTHER:

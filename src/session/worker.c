@@ -5,9 +5,11 @@
 #include "io/mailbox.h"
 #include "io/resolver.h"
 #include "pool/registry.h"
+#include "session/audience.h"
 #include "session/authentication.h"
 #include "session/cancel.h"
 #include "session/client.h"
+#include "session/notifier.h"
 #include "session/server.h"
 
 #include <stdlib.h>
@@ -61,6 +63,8 @@ void worker_free(struct worker *worker)
 {
     check(TAILQ_EMPTY(&worker->clients) && TAILQ_EMPTY(&worker->servers));
     check(TAILQ_EMPTY(&worker->cancels));
+    notifier_free_all(worker);
+    audience_free_all(worker);
     resolver_free(worker->resolver);
     loop_free(worker->loop);
     config_release(&worker->config);
@@ -165,6 +169,7 @@ static void worker_start_drain(struct worker *worker, void *context)
         while ((client = TAILQ_FIRST(&worker->closing)) != NULL)
             client_close(client, "pgsluice is shutting down");
     }
+    notifier_drain(worker);
     worker_close_servers(worker, at_once);
     if (at_once)
         cancel_hurry(worker, loop_now(worker->loop));
@@ -276,6 +281,7 @@ void worker_sweep(struct worker *worker, microseconds now)
     if (worker->number == 0)
         registry_visit(worker->service->registry, worker_tick_pool, &now);
     worker_sweep_servers(worker, now);
+    notifier_sweep(worker, now);
     cancel_sweep(worker, now);
     worker_sweep_logins(worker, now);
     worker_sweep_idle_clients(worker, now);

@@ -21,10 +21,12 @@
 /* Parts of messages up to this size are kept until they are whole. */
 #define WORKER_KEEP_SIZE ((size_t)65536)
 
+struct audience;
 struct cancel;
 struct client;
 struct loop;
 struct mailbox_message;
+struct notifier;
 struct resolver;
 struct server;
 struct verifier_cache;
@@ -52,6 +54,9 @@ struct worker {
     struct worker_servers servers; /* all, in whatever state */
     unsigned departures;           /* counts servers that left: a walk over them must stop */
     struct worker_cancels cancels; /* on their way to servers, eldest first */
+
+    struct audience *audiences; /* owned, by pool: who listens here (audience.h) */
+    struct notifier *notifiers; /* owned, by pool: those whose home this is (notifier.h) */
 
     /* Clients by the slot that their cancel key names; free slots are chained by index. */
     struct worker_slot {

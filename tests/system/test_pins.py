@@ -17,8 +17,6 @@ PINS = [
     ("DECLARE mine CURSOR WITH HOLD FOR SELECT 7", "CURSOR", "FETCH ABSOLUTE 1 FROM mine",
      "CLOSE mine"),
     ("SELECT 1; PREPARE mine AS SELECT 7", "PREPARE", "EXECUTE mine", "DEALLOCATE mine"),
-    ("LISTEN mine", "LISTEN", None, "UNLISTEN mine"),
-    ("LISTEN mine", "LISTEN", None, "DISCARD ALL"),
 ]  # fmt: skip
 
 
