@@ -196,6 +196,13 @@ static void test_switch_texts(void **state)
                                                                                            "NULL")},
         {"a=1;role=r", "a=2;role=r",
          "SELECT " CALL("role", "NULL") "," CALL("a", "E'2'") "," CALL("role", "E'r'")},
+        {"prepare:q=x;prepare:Q=y", "", "DEALLOCATE \"Q\";DEALLOCATE \"q\";"},
+        {"a=1;prepare:kept=x;prepare:other=y;prepare:gone=z;role=r",
+         "b=1;prepare:kept=x;prepare:new=x;prepare:other=Y",
+         "DEALLOCATE \"gone\";DEALLOCATE \"other\";SELECT " CALL("role", "NULL") "," CALL(
+             "a", "NULL") "," CALL("b", "E'1'")},
+        {"", "prepare:q=x", ""},
+        {"prepare:a\"b\\ c=x", "", "DEALLOCATE \"a\"\"b\\ c\";"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct guc_set *from = set_of(cases[i].from);

@@ -1,6 +1,6 @@
 /*
  * test_prepared.c: prepared.c: statements prepared by SQL as pairs of a session's state, whose
- * names are case sensitive among settings whose names are not.
+ * names are case sensitive among settings whose names are not; and what their texts must be.
  */
 #include "state/prepared.h"
 
@@ -83,12 +83,72 @@ static void test_value_tells_what_it_was_made_of(void **state)
     }
 }
 
+static void test_only_one_prepare_alone_can_follow(void **state)
+{
+    (void)state;
+    static const char *const follow[] = {
+        "PREPARE q AS SELECT 1",
+        " /* ; */ prepare\n\"q;\" (int) as select $1 ; -- ;\n ; ",
+        "PREPARE q AS SELECT ';', E'\\';', $$;$$, $a$;$$;$a$, \";\" FROM t",
+        "PREPARE q AS SELECT 'unknown', 'nowhere', 'todays', now(), 'x now'",
+        "PREPARE q AS INSERT INTO t VALUES ($1) RETURNING \"now\"",
+        "PREPARE q AS SELECT 'a\\'",
+    };
+    static const char *const stay[] = {
+        "",
+        "SELECT 1; PREPARE q AS SELECT 1",
+        "PREPARE q AS SELECT 1; SELECT 2",
+        "PREPARE q AS SELECT 1;;SELECT 2",
+        "/* PREPARE */ DO $$ PREPARE q AS SELECT 1 $$",
+        "\"prepare\" q AS SELECT 1",
+        "PREPARE q AS SELECT 'NOW'",
+        "PREPARE q AS SELECT timestamp ' (today) 12:00'",
+        "PREPARE q AS SELECT $$tomorrow$$::date, 'yesterday'",
+        "PREPARE q AS SELECT nextval('s')",
+        "PREPARE q AS SELECT set_config('a', 'b', false)",
+        "PREPARE q AS SELECT '" PREPARED_MARKER "'",
+    };
+    for (size_t i = 0; i < sizeof follow / sizeof follow[0]; i++)
+        assert_true(prepared_can_follow(follow[i], true));
+    for (size_t i = 0; i < sizeof stay / sizeof stay[0]; i++)
+        assert_false(prepared_can_follow(stay[i], true));
+    /* Where a backslash may escape a quote, nobody knows where the statement ends. */
+    assert_false(prepared_can_follow("PREPARE q AS SELECT 'a\\'; SELECT 2 --'", false));
+    assert_true(prepared_can_follow("PREPARE q AS SELECT 'a'", false));
+}
+
+static void test_strings_are_found(void **state)
+{
+    (void)state;
+    assert_true(prepared_has_strings("PREPARE q AS SELECT 'a'"));
+    assert_true(prepared_has_strings("PREPARE q AS SELECT 1, $$a$$"));
+    assert_true(prepared_has_strings("PREPARE q AS SELECT E''"));
+    assert_false(prepared_has_strings("PREPARE q AS SELECT $1 -- 'a'"));
+    assert_false(prepared_has_strings("PREPARE \"'q'\" AS SELECT 1 /* 'a' */"));
+}
+
+static void test_texts_quote_names(void **state)
+{
+    (void)state;
+    struct buffer sql = {0};
+    prepared_write_deallocate(&sql, "prepare:A \"b\"; c");
+    prepared_write_broken(&sql, "prepare:q", 12);
+    buffer_append(&sql, "", 1);
+    assert_string_equal((const char *)buffer_bytes(&sql),
+                        "DEALLOCATE \"A \"\"b\"\"; c\";PREPARE \"q\" AS SELECT '" PREPARED_MARKER
+                        "12'::pg_catalog.text::pg_catalog.int4;");
+    buffer_release(&sql);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_are_case_sensitive),
         cmocka_unit_test(test_pairs_that_are_statements),
         cmocka_unit_test(test_value_tells_what_it_was_made_of),
+        cmocka_unit_test(test_only_one_prepare_alone_can_follow),
+        cmocka_unit_test(test_strings_are_found),
+        cmocka_unit_test(test_texts_quote_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
