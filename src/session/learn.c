@@ -75,7 +75,8 @@ static bool learn_row(const struct server *server, struct pair *row)
     }
     if (learn_is_known(server, row))
         return false;
-    if (prepared_can_follow(row->value, learn_is_on(server, "standard_conforming_strings")))
+    if (row->name[sizeof PREPARED_PREFIX - 1] != '\0' &&
+        prepared_can_follow(row->value, learn_is_on(server, "standard_conforming_strings")))
         return true;
     learn_set(row, (struct prepared){.kind = PREPARED_STAYS, .shape = LEARN_FOR_GOOD});
     return false;
@@ -101,6 +102,28 @@ static void learn_take_shapes(struct server *server)
     server->redescribe = false;
 }
 
+/* One client's statements, of which a copy is kept as long as they are: */
+#define LEARN_MOST_STATEMENTS 200
+#define LEARN_MOST_TEXT ((size_t)262144)
+
+/* Where they are more, no name is kept: as one that stays. */
+static void learn_limit(struct pairs *rows)
+{
+    size_t count = 0, length = 0;
+    for (size_t i = 0; i < rows->count; i++) {
+        count += prepared_is(rows->items[i].name);
+        length += prepared_is(rows->items[i].name) ? strlen(rows->items[i].value) : 0;
+    }
+    if (count <= LEARN_MOST_STATEMENTS && length <= LEARN_MOST_TEXT)
+        return;
+    for (size_t i = 0; i < rows->count; i++) {
+        if (!prepared_is(rows->items[i].name))
+            continue;
+        rows->items[i].name[sizeof PREPARED_PREFIX - 1] = '\0';
+        rows->items[i].value[0] = '\0';
+    }
+}
+
 bool learn_statements(struct server *server)
 {
     if (server->replay != NULL) {
@@ -109,6 +132,7 @@ bool learn_statements(struct server *server)
     }
     struct pairs *rows = &server->question->gucs;
     struct replay *replay = NULL;
+    learn_limit(rows);
     for (size_t i = 0; i < rows->count; i++) {
         struct pair *row = &rows->items[i];
         if (!prepared_is(row->name))

@@ -88,24 +88,19 @@ static void question_settings(struct buffer *sql, const struct question_scope *s
 #define QUESTION_LISTEN "listen:"
 
 /*
- * Statements prepared by SQL: "prepare:NAME" and the text, or one row without a name where they are
- * too many, too long (a row must not be past WORKER_KEEP_SIZE), or of names that are not ASCII.
+ * Statements prepared by SQL: "prepare:NAME" and the text; without a name, or without a text, those
+ * that are hard to name under every encoding or too long (a row must not be past WORKER_KEEP_SIZE).
  */
 static void question_prepared(struct buffer *sql)
 {
     question_text(
-        sql, " UNION ALL SELECT DISTINCT CASE WHEN p.o THEN '" PREPARED_PREFIX "'"
-             " ELSE pg_catalog.concat('" PREPARED_PREFIX "', p.name) END,"
-             " CASE WHEN p.o THEN '' WHEN p.statement OPERATOR(pg_catalog.~) E'[^\\x02-\\x7f]'"
+        sql, " UNION ALL (SELECT pg_catalog.concat('" PREPARED_PREFIX "', CASE WHEN"
+             " name OPERATOR(pg_catalog.~) E'[^\\x02-\\x7f]' THEN '' ELSE name END),"
+             " CASE WHEN pg_catalog.octet_length(statement) OPERATOR(pg_catalog.>) 30000 THEN ''"
+             " WHEN statement OPERATOR(pg_catalog.~) E'[^\\x02-\\x7f]'"
              " THEN pg_catalog.concat(E'\\x01', pg_catalog.encode(pg_catalog.convert_to("
-             "p.statement, pg_catalog.getdatabaseencoding()), 'hex')) ELSE p.statement END"
-             " FROM (SELECT name, statement, pg_catalog.count(*) OVER () OPERATOR(pg_catalog.>) 200"
-             " OR pg_catalog.sum(pg_catalog.octet_length(statement)) OVER ()"
-             " OPERATOR(pg_catalog.>) 262144"
-             " OR pg_catalog.max(pg_catalog.octet_length(statement)) OVER ()"
-             " OPERATOR(pg_catalog.>) 30000"
-             " OR pg_catalog.bool_or(name OPERATOR(pg_catalog.~) E'[^\\x02-\\x7f]') OVER () AS o"
-             " FROM pg_catalog.pg_prepared_statements WHERE from_sql) AS p");
+             "statement, pg_catalog.getdatabaseencoding()), 'hex')) ELSE statement END"
+             " FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 201)");
 }
 
 /* The schema of temporary objects has no others' and, while there is none, costs no look. */
