@@ -5,6 +5,7 @@
 #include "pg/message.h"
 #include "pg/sqlstate.h"
 #include "session/client.h"
+#include "session/client_lend.h"
 #include "session/client_listen.h"
 #include "session/learn.h"
 #include "session/question.h"
@@ -33,16 +34,20 @@ bool ask_is_due(const struct client *client, const struct server *server)
 
 static void ask_send(struct client *client, struct server *server, uint8_t attempt, unsigned what)
 {
+    struct pairs lent = {0};
+    client_lend_list(server, &lent);
     struct question_scope scope = {
         .settings = (what & (ASK_ALL | ASK_SETTINGS)) != 0,
         .objects = (what & (ASK_ALL | ASK_OBJECTS)) != 0,
         .careful = attempt > 0,
         .login_user = server->settings->server_user,
         .custom = client->custom_names,
+        .lent = &lent,
         .known = client->gucs,
     };
     struct buffer sql = {0};
     question_write(&sql, &scope);
+    pairs_clear(&lent);
     buffer_append(&sql, "", 1);
     question_free(&server->question);
     server->question = question_new();
@@ -163,5 +168,7 @@ void ask_take_answer(struct server *server)
         server->reset_needed = true; /* its client has gone and left it there */
     }
     guc_release(&answer);
+    if (asked_objects)
+        client_lend_take_back(server, &question->lent);
     question_free(&question);
 }

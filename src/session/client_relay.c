@@ -20,6 +20,7 @@
 #include "session/belief.h"
 #include "session/cancel.h"
 #include "session/client.h"
+#include "session/client_lend.h"
 #include "session/client_statement.h"
 #include "session/lease.h"
 #include "session/server.h"
@@ -201,8 +202,10 @@ static enum relay_step relay_query(struct client *client, struct batch *batch,
     struct server *server = client->server;
     enum client_statement_answer answer = CLIENT_STATEMENT_FORWARD;
     struct server_undo *set = NULL;
-    if (!pipeline_accepts(&server->pipeline, PIPELINE_QUERY))
-        return STEP_DROP;
+    if (!pipeline_accepts(&server->pipeline, PIPELINE_QUERY)) {
+        *taken = available;
+        return client_lend_end_query(client, batch) ? STEP_TAKEN : STEP_DROP;
+    }
     if (relay_awaits_rest(frame, available))
         return STEP_KEEP; /* its text is looked at whole */
     size_t length = available - FRAME_HEADER_SIZE;

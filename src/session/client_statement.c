@@ -4,6 +4,7 @@
 #include "io/loop.h"
 #include "pg/frame.h"
 #include "pg/lexer.h"
+#include "pg/lexer_statement.h"
 #include "pg/message.h"
 #include "pg/pairs.h"
 #include "pg/reader.h"
@@ -12,10 +13,12 @@
 #include "session/batch.h"
 #include "session/belief.h"
 #include "session/client.h"
+#include "session/client_lend.h"
 #include "session/client_prepare.h"
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/pipeline.h"
+#include "state/prepared.h"
 #include "state/statement.h"
 
 #include <string.h>
@@ -200,6 +203,26 @@ static enum client_statement_answer statement_parse_taken(struct client *client,
     return CLIENT_STATEMENT_TAKEN;
 }
 
+/* The server itself has a statement of this name, or may have: one that SQL has prepared, or one of
+ * the client's that it was lent. */
+static bool statement_is_by_sql(const struct client *client, const char *name)
+{
+    return (client->pins & PIN_PREPARE) != 0 ||
+           (client->server->look & (ASK_ALL | ASK_OBJECTS)) != 0 ||
+           prepared_find(client->gucs, name) != NULL;
+}
+
+/* The client's own Parse goes ahead, so that the server says whether the name is taken; if it is
+ * not, the name is free again behind that. */
+static void statement_try_name(struct server *server, struct batch *batch, const char *name,
+                               const uint8_t *content, size_t length)
+{
+    request_parse(batch_made_begin(batch), name, content, length);
+    batch_made_end(batch);
+    client_statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NONE, NULL);
+    client_prepare_close(server, batch, name);
+}
+
 /*
  * The client's Parse is carried out under the statement's own name, also where the server
  * connection has it already from another client (then closed first): what PostgreSQL would say of
@@ -212,6 +235,9 @@ static enum client_statement_answer statement_parse_named(struct client *client,
     struct server *server = client->server;
     if (statement_names_find(client->statements, name) != NULL)
         return statement_parse_taken(client, batch, name, content, length);
+    bool by_sql = statement_is_by_sql(client, name);
+    if (by_sql)
+        statement_try_name(server, batch, name, content, length);
     struct statement *statement = statement_intern(content, length);
     uint64_t *shape = statement_cache_use(server->prepared, statement);
     bool cached = shape != NULL;
@@ -225,7 +251,7 @@ static enum client_statement_answer statement_parse_named(struct client *client,
     batch_made_end(batch);
     struct server_undo *undo = server_undo_new(name, statement);
     undo->cached = !cached;
-    client_statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NAMED, undo);
+    client_statement_push(server, PIPELINE_PARSE, by_sql, SERVER_NOTE_NAMED, undo);
     client_prepare_describe(server, batch, name, statement);
     client_prepare_evict(server, batch);
     statement_release(&statement);
@@ -244,6 +270,25 @@ static enum client_statement_answer statement_parse_unkept(struct client *client
     server->look |= ASK_ALL;
     client_statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_UNNAMED, undo);
     return CLIENT_STATEMENT_FORWARD;
+}
+
+/* Ahead of a text that names other statements: the server is to have them under these names. */
+static enum client_statement_answer statement_lend(struct client *client, struct batch *batch,
+                                                   const char *sql)
+{
+    if ((client->statements == NULL && client->server->lend == NULL) ||
+        !lexer_may_name_statements(sql, strlen(sql), false))
+        return CLIENT_STATEMENT_FORWARD;
+    switch (client_lend(client, batch, sql, strlen(sql), false)) {
+    case CLIENT_LEND_GO:
+        return CLIENT_STATEMENT_FORWARD;
+    case CLIENT_LEND_WAIT:
+        return CLIENT_STATEMENT_MORE;
+    case CLIENT_LEND_CHANGED:
+        break;
+    }
+    client_prepare_fail(client->server, batch);
+    return CLIENT_STATEMENT_DROP;
 }
 
 static enum client_statement_answer statement_parse(struct client *client, struct batch *batch,
@@ -267,10 +312,13 @@ static enum client_statement_answer statement_parse(struct client *client, struc
     size_t length = reader_left(&reader);
     if (reader.failed || !statement_content_is_valid(&reader))
         return CLIENT_STATEMENT_MALFORMED;
+    if (name[0] != '\0' && client_statement_name_is_in_doubt(client, name))
+        return CLIENT_STATEMENT_MORE;
+    enum client_statement_answer answer = statement_lend(client, batch, (const char *)content);
+    if (answer != CLIENT_STATEMENT_FORWARD)
+        return answer;
     if (name[0] == '\0')
         return statement_parse_unnamed(client, content, length);
-    if (client_statement_name_is_in_doubt(client, name))
-        return CLIENT_STATEMENT_MORE;
     (void)statement_look(client, (const char *)content, strlen((const char *)content));
     *taken = frame->size;
     return statement_parse_named(client, batch, name, content, length);
@@ -293,6 +341,49 @@ static void statement_rewrite_bind(struct batch *batch, const struct frame *fram
     batch_made_end(batch);
 }
 
+/* What must be there ahead of a Bind. */
+static enum client_statement_answer statement_prepare_bound(struct client *client,
+                                                            struct batch *batch, const char *name,
+                                                            struct statement_named *named)
+{
+    if (named->statement->names_statements) {
+        enum client_statement_answer answer =
+            statement_lend(client, batch, (const char *)named->statement->content);
+        if (answer != CLIENT_STATEMENT_FORWARD)
+            return answer;
+    }
+    switch (client_prepare_named(client, batch, name, named)) {
+    case CLIENT_PREPARE_DONE:
+        return CLIENT_STATEMENT_FORWARD;
+    case CLIENT_PREPARE_AWAITED:
+        return CLIENT_STATEMENT_MORE;
+    case CLIENT_PREPARE_CHANGED:
+        break;
+    }
+    client_prepare_fail(client->server, batch);
+    return CLIENT_STATEMENT_DROP;
+}
+
+static enum client_statement_answer statement_bind_unnamed(struct client *client,
+                                                           struct batch *batch, const char *portal)
+{
+    struct server *server = client->server;
+    if (client_prepare_unnamed_is_in_doubt(server) ||
+        client_prepare_is_in_doubt(server, client->unnamed))
+        return CLIENT_STATEMENT_MORE;
+    if (client->unnamed != NULL && client->unnamed->names_statements) {
+        enum client_statement_answer answer =
+            statement_lend(client, batch, (const char *)client->unnamed->content);
+        if (answer != CLIENT_STATEMENT_FORWARD)
+            return answer;
+    }
+    client_prepare_unnamed(client, batch);
+    if (client->unnamed != NULL)
+        statement_look_at_bound(client, client->unnamed, portal);
+    client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
+    return CLIENT_STATEMENT_FORWARD;
+}
+
 static enum client_statement_answer statement_bind(struct client *client, struct batch *batch,
                                                    const struct frame *frame, size_t available,
                                                    size_t *taken)
@@ -310,16 +401,8 @@ static enum client_statement_answer statement_bind(struct client *client, struct
         return CLIENT_STATEMENT_MALFORMED;
     if (server->bound_set != NULL)
         statement_release(&server->bound_set);
-    if (name[0] == '\0') {
-        if (client_prepare_unnamed_is_in_doubt(server) ||
-            client_prepare_is_in_doubt(server, client->unnamed))
-            return CLIENT_STATEMENT_MORE;
-        client_prepare_unnamed(client, batch);
-        if (client->unnamed != NULL)
-            statement_look_at_bound(client, client->unnamed, portal);
-        client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
-        return CLIENT_STATEMENT_FORWARD;
-    }
+    if (name[0] == '\0')
+        return statement_bind_unnamed(client, batch, portal);
     if (client_statement_name_is_in_doubt(client, name))
         return CLIENT_STATEMENT_MORE;
     struct statement_named *named = statement_names_at(client->statements, name);
@@ -330,15 +413,9 @@ static enum client_statement_answer statement_bind(struct client *client, struct
     struct statement *statement = named->statement;
     if (client_prepare_is_in_doubt(server, statement))
         return CLIENT_STATEMENT_MORE;
-    switch (client_prepare_named(client, batch, name, named)) {
-    case CLIENT_PREPARE_DONE:
-        break;
-    case CLIENT_PREPARE_AWAITED:
-        return CLIENT_STATEMENT_MORE;
-    case CLIENT_PREPARE_CHANGED:
-        client_prepare_fail(server, batch);
-        return CLIENT_STATEMENT_DROP;
-    }
+    enum client_statement_answer answer = statement_prepare_bound(client, batch, name, named);
+    if (answer != CLIENT_STATEMENT_FORWARD)
+        return answer;
     statement_look_at_bound(client, statement, portal);
     statement_rewrite_bind(batch, frame, portal, name, statement->name);
     client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
@@ -408,6 +485,8 @@ static enum client_statement_answer statement_close(struct client *client, char 
             undo->shape = named->shape;
             note = SERVER_NOTE_CLOSE;
             (void)statement_names_remove(&client->statements, name);
+        } else if (statement_is_by_sql(client, name)) {
+            server->look |= ASK_OBJECTS;
         }
     }
     client_statement_push(server, PIPELINE_CLOSE, false, note, undo);

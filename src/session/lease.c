@@ -9,6 +9,7 @@
 #include "session/ask.h"
 #include "session/batch.h"
 #include "session/client.h"
+#include "session/client_lend.h"
 #include "session/client_listen.h"
 #include "session/greeting.h"
 #include "session/question.h"
@@ -299,6 +300,8 @@ static bool lease_is_kept(const struct client *client)
 
 static void lease_end(struct client *client, struct server *server)
 {
+    server->reset_needed |= server->lend != NULL; /* nobody has asked what it still has */
+    client_lend_end(server);
     client->server = NULL;
     server->client = NULL;
     client->transactions++;

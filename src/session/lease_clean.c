@@ -10,6 +10,7 @@
 #include "session/belief.h"
 #include "session/cancel.h"
 #include "session/client.h"
+#include "session/client_lend.h"
 #include "session/lease.h"
 #include "session/server.h"
 #include "session/worker.h"
@@ -27,6 +28,8 @@ void lease_abandon(struct server *server)
     check(client != NULL && client->server == server);
     bool broken_off = lease_is_broken_off(client, server);
     server->half_sent = broken_off;
+    server->reset_needed |= server->lend != NULL;
+    client_lend_end(server);
     belief_doubt(server);
     if (client->pins != 0 || client->settings->mode == SETTINGS_SESSION ||
         client->settings->state == SETTINGS_STATE_RESET ||

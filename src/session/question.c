@@ -87,6 +87,9 @@ static void question_settings(struct buffer *sql, const struct question_scope *s
 /* And a channel that the session listens to. */
 #define QUESTION_LISTEN "listen:"
 
+/* This, and the name of a statement that the client has by Parse (client_lend.h). */
+#define QUESTION_LENT "lent:"
+
 /*
  * Statements prepared by SQL: "prepare:NAME" and the text; without a name, or without a text, those
  * that are hard to name under every encoding or too long (a row must not be past WORKER_KEEP_SIZE).
@@ -134,6 +137,18 @@ static void question_objects(struct buffer *sql)
                        " FROM pg_catalog.pg_listening_channels() AS listening(l)");
 }
 
+static void question_lent(struct buffer *sql, const struct pairs *names)
+{
+    question_text(sql, " UNION ALL SELECT pg_catalog.concat('" QUESTION_LENT "', name), ''"
+                       " FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql"
+                       " AND name OPERATOR(pg_catalog.=) ANY (ARRAY[");
+    for (size_t i = 0; i < names->count; i++) {
+        question_text(sql, i > 0 ? ", " : "");
+        question_literal(sql, names->items[i].name);
+    }
+    question_text(sql, "]::pg_catalog.text[])");
+}
+
 void question_write(struct buffer *sql, const struct question_scope *scope)
 {
     if (scope->careful)
@@ -146,6 +161,8 @@ void question_write(struct buffer *sql, const struct question_scope *scope)
         question_text(sql, " UNION ALL ");
     if (scope->objects)
         question_objects(sql);
+    if (scope->objects && scope->lent != NULL && scope->lent->count > 0)
+        question_lent(sql, scope->lent);
 }
 
 struct question *question_new(void)
@@ -201,6 +218,8 @@ void question_take_row(struct question *question, const uint8_t *body, size_t le
         question->pins |= pin_of_name(name + strlen(QUESTION_PIN));
     else if (strncmp(name, QUESTION_LISTEN, strlen(QUESTION_LISTEN)) == 0)
         pairs_add(&question->channels, name + strlen(QUESTION_LISTEN), "");
+    else if (strncmp(name, QUESTION_LENT, strlen(QUESTION_LENT)) == 0)
+        pairs_add(&question->lent, name + strlen(QUESTION_LENT), "");
     else
         question_take_setting(question, name, value);
     free(name);
@@ -213,6 +232,7 @@ void question_free(struct question **question)
         return;
     pairs_clear(&(*question)->gucs);
     pairs_clear(&(*question)->channels);
+    pairs_clear(&(*question)->lent);
     free(*question);
     *question = NULL;
 }

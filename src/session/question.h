@@ -20,6 +20,8 @@ struct question_scope {
     bool careful;  /* under no statement_timeout: the session's own has ended the question before */
     const char *login_user;
     const struct pairs *custom;  /* dotted names to be asked for, which the server does not list */
+    const struct pairs *lent;    /* names of statements of which the server is to tell if they are
+                                  * there; or NULL */
     const struct guc_set *known; /* the same: those that the session had */
 };
 
@@ -28,6 +30,7 @@ struct question {
     uint8_t asked; /* the asker's: what was asked for */
     uint8_t attempt;
     struct pairs gucs;
+    struct pairs lent;     /* names of client_lend_list() that are there */
     unsigned pins;         /* pin.h: those of PIN_ASKABLE that hold */
     struct pairs channels; /* names of those that it listens to; no values */
     bool malformed;

@@ -11,6 +11,7 @@
 #include "session/belief.h"
 #include "session/cancel.h"
 #include "session/client.h"
+#include "session/client_lend.h"
 #include "session/lease.h"
 #include "session/notifier.h"
 #include "session/question.h"
@@ -125,6 +126,7 @@ static void server_free_parts(struct server *server)
     statement_cache_clear(&server->prepared);
     statement_release(&server->unnamed);
     statement_release(&server->checking);
+    client_lend_end(server);
     question_free(&server->question);
     belief_free(&server->belief);
     statement_release(&server->bound_set);

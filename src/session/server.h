@@ -28,6 +28,7 @@ struct client;
 struct failure;
 struct frame;
 struct guc_set;
+struct lend;
 struct notifier;
 struct parameters;
 struct question;
@@ -77,6 +78,7 @@ enum server_note {
     SERVER_NOTE_FRONT,      /* LISTEN for the channels of the client, ahead of its messages */
     SERVER_NOTE_FENCE,      /* ends what the client hears by this connection */
     SERVER_NOTE_UNLISTEN,
+    SERVER_NOTE_LEND, /* Parse or Describe under a client's name (client_lend.h); subject: undo */
 };
 
 /* What has to be undone where the server does not carry a message out. Owned by the entry. */
@@ -155,6 +157,7 @@ struct server {
     unsigned prepares_pending;        /* Parse messages that were put in front */
     unsigned unnamed_pending;         /* messages that put another in the unnamed one's place */
     struct statement *unnamed;        /* owned reference: its unnamed statement if known, or NULL */
+    struct lend *lend;                /* owned: what it has under its client's names; or NULL */
     struct statement *checking;       /* owned reference: whose shape the client's message awaits */
     struct question *question;        /* owned: rows of an ask; or NULL */
     struct belief *belief;            /* owned: what plain SETs have set (belief.h); or NULL */
@@ -253,7 +256,9 @@ void server_relay_probe(struct server *server);
 /* server_done.c: the pipeline's done(). */
 void server_done(const struct pipeline_entry *entry, enum pipeline_end end, void *context);
 
-/* server_shape.c: a reply to a Describe with NOTE_SHAPE; `frame` may be there in part. */
+/* server_shape.c: a reply to an own Describe; of use with NOTE_SHAPE and NOTE_LEND; `frame` may be
+ * there in part.
+ */
 void server_take_shape(struct server *server, const struct pipeline_entry *entry,
                        const struct frame *frame, size_t available);
 /* Nothing waits for a statement's shape any more. */

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "session/belief.h"
 #include "session/client.h"
+#include "session/client_lend.h"
 #include "session/replay.h"
 #include "session/server.h"
 #include "state/guc.h"
@@ -222,6 +223,8 @@ void server_done(const struct pipeline_entry *entry, enum pipeline_end end, void
     }
     if (note == SERVER_NOTE_REPLAY || note == SERVER_NOTE_RESULT)
         replay_done(server, entry);
+    else if (note == SERVER_NOTE_LEND)
+        client_lend_done(server, entry, end);
     else if (entry->ours && entry->kind == PIPELINE_QUERY)
         done_own_query(server, note, end);
     else if (note == SERVER_NOTE_SET && end == PIPELINE_COMPLETED)

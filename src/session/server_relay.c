@@ -66,7 +66,7 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
     struct pipeline_entry head = at != NULL ? *at : (struct pipeline_entry){0};
     bool is_ours = at != NULL && head.ours;
     struct server_undo *undo = NULL;
-    if (is_ours && head.note == SERVER_NOTE_SHAPE)
+    if (is_ours && head.kind == PIPELINE_DESCRIBE)
         server_take_shape(server, &head, frame, frame->size);
     if (frame->type == MESSAGE_ERROR_RESPONSE && at != NULL &&
         head.note == SERVER_NOTE_NAME_TAKEN) {
@@ -150,7 +150,7 @@ static void relay_begin_stream(struct server *server, const struct frame *frame,
     const struct pipeline_entry *head = pipeline_head(&server->pipeline);
     bool is_ours = head != NULL && head->ours;
     bool unseen = is_ours || (head != NULL && head->note == SERVER_NOTE_CHANGED);
-    if (is_ours && head->note == SERVER_NOTE_SHAPE)
+    if (is_ours && head->kind == PIPELINE_DESCRIBE)
         server_take_shape(server, head, frame, available);
     enum pipeline_verdict verdict = pipeline_reply(&server->pipeline, frame->type);
     if (verdict == PIPELINE_VIOLATION)

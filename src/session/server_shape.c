@@ -5,6 +5,7 @@
 #include "pg/frame.h"
 #include "pg/message.h"
 #include "session/client.h"
+#include "session/client_lend.h"
 #include "session/server.h"
 #include "state/statement.h"
 
@@ -14,8 +15,13 @@ void server_end_check(struct server *server)
     statement_release(&server->checking);
 }
 
-static void shape_learned(struct server *server, const struct server_undo *undo, uint64_t shape)
+static void shape_learned(struct server *server, const struct pipeline_entry *entry, uint64_t shape)
 {
+    const struct server_undo *undo = entry->subject;
+    if (entry->note == SERVER_NOTE_LEND)
+        client_lend_learn(server, undo, shape);
+    if (entry->note != SERVER_NOTE_SHAPE)
+        return;
     struct client *client = server->client;
     uint64_t *kept = statement_cache_use(server->prepared, undo->statement);
     if (kept != NULL)
@@ -37,9 +43,9 @@ void server_take_shape(struct server *server, const struct pipeline_entry *entry
 {
     size_t length = frame->size - FRAME_HEADER_SIZE;
     if (frame->type == MESSAGE_NO_DATA)
-        shape_learned(server, entry->subject, STATEMENT_SHAPE_NONE);
+        shape_learned(server, entry, STATEMENT_SHAPE_NONE);
     else if (frame->type == MESSAGE_ROW_DESCRIPTION && available == frame->size)
-        shape_learned(server, entry->subject, statement_shape_of(frame->body, length));
+        shape_learned(server, entry, statement_shape_of(frame->body, length));
     else if (frame->type == MESSAGE_ROW_DESCRIPTION)
-        shape_learned(server, entry->subject, statement_shape_of_long(length));
+        shape_learned(server, entry, statement_shape_of_long(length));
 }

@@ -5,6 +5,7 @@
 #include "base/lock.h"
 #include "pg/lexer.h"
 #include "pg/lexer_set.h"
+#include "pg/lexer_statement.h"
 #include "state/reference.h"
 #include "state/table.h"
 
@@ -77,6 +78,8 @@ static struct interned *interned_new(const uint8_t *content, size_t length)
         (interned->statement.changes & LEXER_CHANGES_SETTINGS) != 0 &&
         !lexer_custom_names(sql, length, ignore_name, NULL);
     interned->statement.sets = is_set(sql, strnlen(sql, length));
+    interned->statement.names_statements =
+        lexer_may_name_statements(sql, strnlen(sql, length), false);
     write_name(interned->statement.name, content, length);
     return interned;
 }

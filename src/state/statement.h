@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct pairs;
+
 #define STATEMENT_NAME_PREFIX "pgsluice_"
 /* Prefix, 32 hex digits, zero byte. */
 #define STATEMENT_NAME_SIZE (sizeof STATEMENT_NAME_PREFIX + 32)
@@ -28,6 +30,7 @@ struct statement {
     uint8_t changes;                /* lexer_changes() of its text */
     bool sets;                      /* it is a SET to be believed (lexer_set.h) */
     bool hides_setting;             /* and does not tell by its text which setting */
+    bool names_statements;          /* its text may name prepared statements */
     char name[STATEMENT_NAME_SIZE]; /* on servers */
     const uint8_t *content;         /* owned */
 };
@@ -68,6 +71,8 @@ void statement_names_add(struct statement_names **names, const char *name,
 /* False where it was not there. */
 bool statement_names_remove(struct statement_names **names, const char *name);
 void statement_names_clear(struct statement_names **names);
+/* Adds the names to `list`, with empty values. */
+void statement_names_list(const struct statement_names *names, struct pairs *list);
 size_t statement_names_count(const struct statement_names *names);
 
 /* NULL is a valid, empty cache. */

@@ -5,6 +5,7 @@
 #include "state/statement.h"
 
 #include "base/check.h"
+#include "pg/pairs.h"
 #include "state/table.h"
 
 #include <string.h>
@@ -75,6 +76,12 @@ void statement_names_clear(struct statement_names **names)
 {
     while (*names != NULL)
         remove_entry(names, *names);
+}
+
+void statement_names_list(const struct statement_names *names, struct pairs *list)
+{
+    for (const struct statement_names *entry = names; entry != NULL; entry = entry->hh.next)
+        pairs_add(list, entry->name, "");
 }
 
 size_t statement_names_count(const struct statement_names *names)
