@@ -35,6 +35,7 @@ static const struct reply_column columns[] = {
     {"application_name", REPLY_TEXT},
     {"prepared_statements", REPLY_INT4},
     {"pinned", REPLY_TEXT},
+    {"pinned_at", REPLY_TEXT},
     {"transactions", REPLY_INT8},
     {"worker", REPLY_INT4},
     {"channels", REPLY_INT4},
@@ -88,6 +89,10 @@ static void show_client(struct console_request *request, const struct worker *wo
     show_row_text(&row, application != NULL ? application : "");
     show_row_number(&row, statement_names_count(client->statements));
     show_row_text(&row, pins);
+    if (client->pins != 0)
+        show_row_time(&row, client->pinned_at, now);
+    else
+        show_row_text(&row, "");
     show_row_number(&row, client->transactions);
     show_row_number(&row, worker->number);
     show_row_number(&row, client_listen_count(client));

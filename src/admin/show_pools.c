@@ -18,7 +18,7 @@ static const struct reply_column columns[] = {
     {"maxwait", REPLY_INT8},    {"maxwait_us", REPLY_INT8}, {"pool_mode", REPLY_TEXT},
     {"size", REPLY_INT8},       {"overflow", REPLY_INT8},   {"leases", REPLY_INT8},
     {"waits", REPLY_INT8},      {"timeouts", REPLY_INT8},   {"opened", REPLY_INT8},
-    {"lost", REPLY_INT8},
+    {"lost", REPLY_INT8},       {"pinned", REPLY_INT8},     {"max_pinned", REPLY_INT8},
 };
 
 static const char *mode_name(enum settings_mode mode)
@@ -38,6 +38,7 @@ static const char *mode_name(enum settings_mode mode)
 struct show_pools_clients {
     const struct pool *pool; /* the key */
     uint64_t active;
+    uint64_t pinned;
     UT_hash_handle hh;
 };
 
@@ -47,11 +48,12 @@ struct show_pools {
     microseconds now;
 };
 
-static uint64_t count_of(const struct show_pools_clients *clients, const struct pool *pool)
+static struct show_pools_clients count_of(const struct show_pools_clients *clients,
+                                          const struct pool *pool)
 {
     const struct show_pools_clients *found;
     HASH_FIND_PTR(clients, &pool, found);
-    return found != NULL ? found->active : 0;
+    return found != NULL ? *found : (struct show_pools_clients){0};
 }
 
 static void show_pool(struct pool *pool, void *context)
@@ -59,10 +61,11 @@ static void show_pool(struct pool *pool, void *context)
     struct show_pools *show = context;
     struct settings *settings = pool_settings(pool);
     struct pool_counts counts = pool_count(pool, show->now);
+    struct show_pools_clients clients = count_of(show->clients, pool);
     struct show_row row = {0};
     show_row_text(&row, settings->database);
     show_row_text(&row, settings->user);
-    show_row_number(&row, count_of(show->clients, pool));
+    show_row_number(&row, clients.active);
     show_row_number(&row, counts.waiting);
     show_row_number(&row, counts.leased + counts.granted);
     show_row_number(&row, counts.idle);
@@ -79,6 +82,8 @@ static void show_pool(struct pool *pool, void *context)
     show_row_number(&row, counts.timeouts);
     show_row_number(&row, counts.opened);
     show_row_number(&row, counts.lost);
+    show_row_number(&row, clients.pinned);
+    show_row_number(&row, pool_max_pinned(pool));
     show_row_send(&row, show->reply);
     settings_release(&settings);
 }
@@ -104,6 +109,7 @@ static void visit(struct console_request *request, struct worker *worker)
             HASH_ADD_PTR(counts, pool, found);
         }
         found->active++;
+        found->pinned += client->pins != 0;
     }
     *console_request_state(request) = counts;
 }

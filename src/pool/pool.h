@@ -182,6 +182,10 @@ bool pool_pin(struct pool *pool, bool forced) __attribute__((warn_unused_result)
 void pool_unpin(struct pool *pool);
 unsigned pool_pinned(struct pool *pool);
 unsigned pool_max_pinned(struct pool *pool);
+/* Clients of this pool ask for currval or lastval: true from the first pool_ask_sequences() on. Any
+ * thread; no lock. */
+void pool_ask_sequences(struct pool *pool);
+bool pool_asks_sequences(struct pool *pool);
 
 /* A server connection is logged in and idle. */
 void pool_connected(struct pool_server *server, microseconds now);

@@ -45,6 +45,7 @@ struct pool {
     _Atomic microseconds suspect_before; /* last heard from before that: to be verified */
     atomic_uint max_pinned;
     atomic_uint pinned;
+    atomic_bool asks_sequences;
 
     /* All that follows is guarded by the lock. */
     struct settings *settings; /* one reference */

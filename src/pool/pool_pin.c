@@ -39,3 +39,13 @@ unsigned pool_max_pinned(struct pool *pool)
 {
     return atomic_load_explicit(&pool->max_pinned, memory_order_relaxed);
 }
+
+void pool_ask_sequences(struct pool *pool)
+{
+    atomic_store_explicit(&pool->asks_sequences, true, memory_order_relaxed);
+}
+
+bool pool_asks_sequences(struct pool *pool)
+{
+    return atomic_load_explicit(&pool->asks_sequences, memory_order_relaxed);
+}

@@ -7,6 +7,7 @@
 #include "session/client.h"
 #include "session/client_lend.h"
 #include "session/client_listen.h"
+#include "session/deny.h"
 #include "session/learn.h"
 #include "session/question.h"
 #include "session/server.h"
@@ -62,6 +63,22 @@ void ask_begin(struct client *client, struct server *server)
     unsigned what = server->look;
     server->look = 0;
     ask_send(client, server, 0, what);
+}
+
+void ask_what_pins(struct client *client, struct server *server)
+{
+    ask_send(client, server, 0, ASK_OBJECTS);
+}
+
+bool ask_take_pins(struct server *server, unsigned *pins)
+{
+    struct question *question = server->question;
+    bool told = question != NULL && !question->malformed && !server->ask_failed;
+    *pins = question != NULL ? question->pins : 0;
+    server->answered = false;
+    server->ask_failed = false;
+    question_free(&server->question);
+    return told;
 }
 
 /* A failed question is asked again, under no limit of time. */
@@ -159,8 +176,10 @@ void ask_take_answer(struct server *server)
         ask_give(client, answer, &question->gucs);
         learn_keep_broken(client, before, answer);
         guc_release(&before);
+        unsigned pins = client->pins;
         if (asked_objects)
-            client->pins = (uint8_t)((client->pins & ~(unsigned)PIN_ASKABLE) | question->pins);
+            pins = (pins & ~(unsigned)PIN_ASKABLE) | question->pins;
+        deny_take_pins(client, server, pins);
         learn_pin(client, server);
         if (asked_objects)
             client_listen_take_answer(client, server, &question->channels);

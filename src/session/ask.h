@@ -24,6 +24,10 @@ unsigned ask_for(unsigned changes);
 bool ask_is_due(const struct client *client, const struct server *server);
 /* The client's new messages wait until the answer has come; ask_take_answer follows. */
 void ask_begin(struct client *client, struct server *server);
+/* Asks within a transaction, and of nothing but what pins; ask_take_pins follows. */
+void ask_what_pins(struct client *client, struct server *server);
+/* False where the server has not told. */
+bool ask_take_pins(struct server *server, unsigned *pins) __attribute__((warn_unused_result));
 /* NOTE_ASK has come back: the client has what its session has. Where the answer is of no use, the
  * client is closed and the server connection is to be reset. */
 void ask_take_answer(struct server *server);

@@ -13,6 +13,7 @@ void batch_start(struct batch *batch, struct stream *stream, struct buffer *made
     batch->made = made;
     batch->count = 0;
     batch->failed = false;
+    batch->held_back = NULL;
     buffer_clear(made);
 }
 
@@ -27,12 +28,18 @@ void batch_add_full(struct batch *batch, const uint8_t *bytes, size_t size)
 {
     if (size == 0)
         return;
+    if (batch->held_back != NULL) {
+        buffer_append(batch->held_back, bytes, size);
+        return;
+    }
     struct batch_part *part = batch_new_part(batch);
     *part = (struct batch_part){.bytes = bytes, .size = size};
 }
 
 struct buffer *batch_made_begin(struct batch *batch)
 {
+    if (batch->held_back != NULL)
+        return batch->held_back;
     struct batch_part *last = batch->count > 0 ? &batch->parts[batch->count - 1] : NULL;
     if (last == NULL || last->bytes != NULL) {
         last = batch_new_part(batch);
@@ -43,10 +50,19 @@ struct buffer *batch_made_begin(struct batch *batch)
 
 void batch_made_end(struct batch *batch)
 {
+    if (batch->held_back != NULL)
+        return;
     check(batch->count > 0);
     struct batch_part *last = &batch->parts[batch->count - 1];
     check(last->bytes == NULL);
     last->size = buffer_length(batch->made) - last->offset;
+}
+
+void batch_hold_back(struct batch *batch, struct buffer *held_back)
+{
+    if (!batch_flush(batch))
+        batch->failed = true; /* as batch_flush() will say again */
+    batch->held_back = held_back;
 }
 
 static enum stream_result batch_send_joined(struct batch *batch)

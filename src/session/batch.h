@@ -20,7 +20,8 @@ struct batch {
     struct stream *stream;
     struct buffer *made; /* the worker's: where own messages are built */
     unsigned count;
-    bool failed; /* a write failed; what follows is dropped */
+    bool failed;              /* a write failed; what follows is dropped */
+    struct buffer *held_back; /* where bytes go that are not to be sent yet; or NULL */
     struct batch_part {
         const uint8_t *bytes; /* NULL: in `made` */
         size_t offset;        /* in `made`, where bytes is NULL */
@@ -33,6 +34,8 @@ void batch_add_full(struct batch *batch, const uint8_t *bytes, size_t size);
 /* The buffer to append own messages to; batch_made_end() after them. */
 struct buffer *batch_made_begin(struct batch *batch);
 void batch_made_end(struct batch *batch);
+/* From here on, bytes are appended to that buffer; what is in the batch is sent. */
+void batch_hold_back(struct batch *batch, struct buffer *held_back);
 /* Sends; false where the stream has failed. The batch is empty afterwards and can be used on. */
 bool batch_flush(struct batch *batch) __attribute__((warn_unused_result));
 

@@ -11,6 +11,7 @@
 #include "session/ask.h"
 #include "session/cancel.h"
 #include "session/client_listen.h"
+#include "session/client_pin.h"
 #include "session/lease.h"
 #include "session/server.h"
 #include "session/worker.h"
@@ -19,6 +20,7 @@
 #include "state/statement.h"
 
 #include <openssl/rand.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -117,12 +119,15 @@ bool client_is_idle(const struct client *client)
            client->passing == 0;
 }
 
+static atomic_uint_fast64_t client_serials;
+
 void client_accept(struct worker *worker, int descriptor)
 {
     struct client *client = memory_new(struct client);
     client->magic = CLIENT_MAGIC;
     client->state = CLIENT_STARTUP;
     client->worker = worker;
+    client->serial = atomic_fetch_add_explicit(&client_serials, 1, memory_order_relaxed) + 1;
     client->connected_at = client->request_at = loop_now(worker->loop);
     client->slot = worker_take_slot(worker, client);
     /* A predictable secret would let strangers cancel: without randomness there is no service. */
@@ -221,6 +226,7 @@ static void client_let_go(struct client *client)
     if (server != NULL)
         lease_abandon(server);
     check(client->server == NULL);
+    client_pin_let_go(client);
     if (client->cancel != NULL) {
         cancel_request_orphan(client->cancel);
         client->cancel = NULL;
@@ -383,6 +389,6 @@ void client_take_settings(struct client *client)
     /* Nobody has looked at what its commands set. */
     if (unwatched && settings_follows(client->settings) && client->server != NULL) {
         client->server->look |= ASK_ALL;
-        client->pins |= PIN_SETTING;
+        client_pin_set(client, client->pins | PIN_SETTING);
     }
 }

@@ -49,7 +49,7 @@ enum client_state {
 struct client {
     uint32_t magic;
     uint8_t state;        /* enum client_state; client_set_state only */
-    uint8_t pins;         /* reasons to keep its server connection: pin.h */
+    uint16_t pins;        /* reasons to keep its server connection: pin.h; see client_pin.h */
     bool skipping : 1;    /* an extended message was refused: all is skipped up to Sync */
     bool discarding : 1;  /* `passing` bytes are thrown away, not passed on */
     bool busy : 1;        /* its bytes are being worked on: do not start again from within */
@@ -57,6 +57,8 @@ struct client {
     bool in_line : 1;     /* `waiter` is the pool's */
     bool held : 1;        /* GONE, but a grant or refusal is still on its way to it */
     bool counted : 1;     /* in service->client_count */
+    bool pin_counted : 1; /* in its pool's count of pinned clients */
+    bool pin_warned : 1;  /* was told that it is pinned */
     struct stream stream;
     struct worker *worker;
 
@@ -84,7 +86,9 @@ struct client {
     uint32_t secret; /* of its cancel key */
     microseconds connected_at;
     microseconds request_at; /* its last request's first byte, or the state's begin */
+    microseconds pinned_at;  /* where `pins` is not 0 */
     uint64_t transactions;
+    uint64_t serial; /* no other client of this process has it */
 
     struct mailbox_message message; /* refusals come by it */
     struct failure *refusal;  /* owned reference, with `message`: written before it is posted */

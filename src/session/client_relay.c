@@ -22,6 +22,8 @@
 #include "session/client.h"
 #include "session/client_lend.h"
 #include "session/client_statement.h"
+#include "session/client_text.h"
+#include "session/deny.h"
 #include "session/lease.h"
 #include "session/server.h"
 #include "session/worker.h"
@@ -195,6 +197,17 @@ static bool relay_awaits_rest(const struct frame *frame, size_t available)
                                        client_statement_needs_more(frame, available));
 }
 
+/* The server is made to answer with an error. */
+static enum relay_step relay_refuse_query(struct client *client, struct batch *batch,
+                                          struct failure **refusal)
+{
+    struct server_undo *undo = relay_drop_unnamed(client);
+    undo = client_text_refuse_query(batch, undo, refusal);
+    server_drop_unnamed(client->server);
+    relay_push(client->server, PIPELINE_QUERY, SERVER_NOTE_UNNAMED, undo);
+    return STEP_DROP;
+}
+
 /* A simple query: its text may change the session behind an innocent tag. */
 static enum relay_step relay_query(struct client *client, struct batch *batch,
                                    const struct frame *frame, size_t available, size_t *taken)
@@ -210,17 +223,24 @@ static enum relay_step relay_query(struct client *client, struct batch *batch,
         return STEP_KEEP; /* its text is looked at whole */
     size_t length = available - FRAME_HEADER_SIZE;
     const char *sql = (const char *)frame->body;
-    if (frame->size <= available) {
-        if (length == 0 || sql[length - 1] != '\0')
-            return relay_violation(client, batch, "invalid string in message");
+    bool whole = frame->size <= available;
+    if (whole && (length == 0 || sql[length - 1] != '\0'))
+        return relay_violation(client, batch, "invalid string in message");
+    struct failure *refusal = NULL;
+    enum client_text_answer text =
+        client_statement_look(client, batch, sql, whole ? length - 1 : length, &set, &refusal);
+    if (text == CLIENT_TEXT_GO && whole)
         answer = client_statement_query(client, batch, sql, length - 1);
-        if (answer == CLIENT_STATEMENT_MORE)
-            return STEP_KEEP;
-        set = client_statement_look(client, sql, length - 1);
-    } else {
+    if (!whole) {
         server->look |= ASK_ALL; /* the rest goes by unread */
-        server_undo_free(client_statement_look(client, sql, length));
+        client_text_unread(client, batch);
     }
+    if (!whole || text != CLIENT_TEXT_GO || answer == CLIENT_STATEMENT_MORE)
+        server_undo_free(set), set = NULL;
+    if (text == CLIENT_TEXT_REFUSED)
+        return relay_refuse_query(client, batch, &refusal);
+    if (text == CLIENT_TEXT_WAIT || answer == CLIENT_STATEMENT_MORE)
+        return STEP_KEEP;
     /* As the server does: a simple query drops the unnamed statement. */
     struct server_undo *undo = relay_drop_unnamed(client);
     server_drop_unnamed(server);
@@ -302,7 +322,7 @@ static enum relay_step relay_leased(struct client *client, struct batch *batch,
                                     const struct frame *frame, size_t available, size_t *taken)
 {
     struct server *server = client->server;
-    if (relay_server_holds(server))
+    if (relay_server_holds(server) || (server->guarded && deny_must_wait(server, frame->type)))
         return STEP_KEEP;
     switch (frame->type) {
     case MESSAGE_QUERY:
@@ -467,7 +487,9 @@ static bool relay_is_held(const struct client *client)
 {
     struct frame frame;
     return relay_must_wait(client) ||
-           (client->server != NULL && relay_server_holds(client->server)) ||
+           (client->server != NULL &&
+            (relay_server_holds(client->server) ||
+             (client->server->guarded && deny_must_wait(client->server, MESSAGE_QUERY)))) ||
            frame_from_client(buffer_bytes(client->input), buffer_length(client->input), &frame) ==
                FRAME_WHOLE;
 }

@@ -14,7 +14,9 @@
 #include "session/belief.h"
 #include "session/client.h"
 #include "session/client_lend.h"
+#include "session/client_pin.h"
 #include "session/client_prepare.h"
+#include "session/client_text.h"
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/pipeline.h"
@@ -43,7 +45,7 @@ static void statement_note_name(const char *name, void *context)
     if (client->custom_names->count < STATEMENT_MOST_NAMES)
         pairs_add(client->custom_names, name, "");
     else
-        client->pins |= PIN_SETTING;
+        client_pin_set(client, client->pins | PIN_SETTING);
 }
 
 /* True where the text may set what it does not name. */
@@ -56,16 +58,21 @@ static bool statement_look(struct client *client, const char *sql, size_t length
            !lexer_custom_names(sql, length, statement_note_name, client);
 }
 
-struct server_undo *client_statement_look(struct client *client, const char *sql, size_t length)
+enum client_text_answer client_statement_look(struct client *client, struct batch *batch,
+                                              const char *sql, size_t length,
+                                              struct server_undo **set, struct failure **refusal)
 {
+    *set = NULL;
     if (!settings_follows(client->settings))
-        return NULL;
-    client->server->look |= (uint8_t)ask_for(lexer_changes(sql, length));
-    if (!lexer_may_name_settings(sql, length))
-        return NULL;
-    if (!lexer_custom_names(sql, length, statement_note_name, client))
-        client->pins |= PIN_SETTING;
-    return belief_of_text(sql, length);
+        return CLIENT_TEXT_GO;
+    struct client_text text = {.changes = lexer_changes(sql, length)};
+    client->server->look |= (uint8_t)ask_for(text.changes);
+    text.names_settings = lexer_may_name_settings(sql, length);
+    if (text.names_settings) {
+        text.hides_setting = !lexer_custom_names(sql, length, statement_note_name, client);
+        *set = belief_of_text(sql, length);
+    }
+    return client_text_query(client, batch, sql, length, &text, refusal);
 }
 
 /* It will be executed: what it sets under a name that its text does not tell, nobody can ask the
@@ -76,8 +83,25 @@ static void statement_look_at_bound(struct client *client, struct statement *sta
     client->server->look |= (uint8_t)ask_for(statement->changes);
     if (statement->sets && portal[0] == '\0' && settings_follows(client->settings))
         client->server->bound_set = statement_retain(statement);
-    if (statement->hides_setting && settings_follows(client->settings))
-        client->pins |= PIN_SETTING;
+}
+
+/* FORWARD where a Bind of the statement may go as far as its text tells. */
+static enum client_statement_answer statement_bind_text(struct client *client, struct batch *batch,
+                                                        struct statement *statement)
+{
+    struct failure *refusal = NULL;
+    if (!settings_follows(client->settings))
+        return CLIENT_STATEMENT_FORWARD;
+    switch (client_text_bind(client, batch, statement, &refusal)) {
+    case CLIENT_TEXT_GO:
+        break;
+    case CLIENT_TEXT_WAIT:
+        return CLIENT_STATEMENT_MORE;
+    case CLIENT_TEXT_REFUSED:
+        client_text_refuse_bind(client, batch, &refusal);
+        return CLIENT_STATEMENT_DROP;
+    }
+    return CLIENT_STATEMENT_FORWARD;
 }
 
 /* ---- Parts of the dialogue with the server ---- */
@@ -165,6 +189,7 @@ static bool statement_is_same(const struct statement *statement, const uint8_t *
 }
 
 static enum client_statement_answer statement_parse_unnamed(struct client *client,
+                                                            struct batch *batch,
                                                             const uint8_t *content, size_t length)
 {
     struct server *server = client->server;
@@ -176,6 +201,7 @@ static enum client_statement_answer statement_parse_unnamed(struct client *clien
         client->unnamed = statement_intern(content, length);
     }
     server->look |= (uint8_t)ask_for(client->unnamed->changes);
+    client_text_parse(client, batch, client->unnamed);
     if (server->unnamed != client->unnamed) {
         server_drop_unnamed(server);
         server->unnamed = statement_retain(client->unnamed);
@@ -239,6 +265,7 @@ static enum client_statement_answer statement_parse_named(struct client *client,
     if (by_sql)
         statement_try_name(server, batch, name, content, length);
     struct statement *statement = statement_intern(content, length);
+    client_text_parse(client, batch, statement);
     uint64_t *shape = statement_cache_use(server->prepared, statement);
     bool cached = shape != NULL;
     if (cached)
@@ -318,7 +345,7 @@ static enum client_statement_answer statement_parse(struct client *client, struc
     if (answer != CLIENT_STATEMENT_FORWARD)
         return answer;
     if (name[0] == '\0')
-        return statement_parse_unnamed(client, content, length);
+        return statement_parse_unnamed(client, batch, content, length);
     (void)statement_look(client, (const char *)content, strlen((const char *)content));
     *taken = frame->size;
     return statement_parse_named(client, batch, name, content, length);
@@ -352,6 +379,9 @@ static enum client_statement_answer statement_prepare_bound(struct client *clien
         if (answer != CLIENT_STATEMENT_FORWARD)
             return answer;
     }
+    enum client_statement_answer answer = statement_bind_text(client, batch, named->statement);
+    if (answer != CLIENT_STATEMENT_FORWARD)
+        return answer;
     switch (client_prepare_named(client, batch, name, named)) {
     case CLIENT_PREPARE_DONE:
         return CLIENT_STATEMENT_FORWARD;
@@ -377,6 +407,11 @@ static enum client_statement_answer statement_bind_unnamed(struct client *client
         if (answer != CLIENT_STATEMENT_FORWARD)
             return answer;
     }
+    if (client->unnamed != NULL) {
+        enum client_statement_answer answer = statement_bind_text(client, batch, client->unnamed);
+        if (answer != CLIENT_STATEMENT_FORWARD)
+            return answer;
+    }
     client_prepare_unnamed(client, batch);
     if (client->unnamed != NULL)
         statement_look_at_bound(client, client->unnamed, portal);
@@ -389,6 +424,7 @@ static enum client_statement_answer statement_bind(struct client *client, struct
                                                    size_t *taken)
 {
     struct server *server = client->server;
+    enum client_statement_answer answer;
     if (!pipeline_accepts(&server->pipeline, PIPELINE_BIND))
         return CLIENT_STATEMENT_DROP;
     if (client_statement_needs_more(frame, available))
@@ -413,7 +449,7 @@ static enum client_statement_answer statement_bind(struct client *client, struct
     struct statement *statement = named->statement;
     if (client_prepare_is_in_doubt(server, statement))
         return CLIENT_STATEMENT_MORE;
-    enum client_statement_answer answer = statement_prepare_bound(client, batch, name, named);
+    answer = statement_prepare_bound(client, batch, name, named);
     if (answer != CLIENT_STATEMENT_FORWARD)
         return answer;
     statement_look_at_bound(client, statement, portal);

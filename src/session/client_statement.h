@@ -6,6 +6,7 @@
 #ifndef PGSLUICE_SESSION_CLIENT_STATEMENT_H
 #define PGSLUICE_SESSION_CLIENT_STATEMENT_H
 
+#include "session/client_text.h"
 #include "session/server.h"
 
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 
 struct batch;
 struct client;
+struct failure;
 struct frame;
 
 enum client_statement_answer {
@@ -51,10 +53,12 @@ void client_statement_push(struct server *server, enum pipeline_kind kind, bool 
 bool client_statement_name_is_in_doubt(const struct client *client, const char *name);
 /*
  * SQL that the client is about to run: marks the lease where it may change the session's state, and
- * pins the client where it may set what nobody can ask for later. Returns what belongs to the
- * pipeline's entry under SERVER_NOTE_SET where the text, if it is whole, is one plain SET; or NULL.
+ * asks client_text.h what else it means. *set is what belongs to the pipeline's entry under
+ * SERVER_NOTE_SET where the text, if it is whole, is one plain SET; or NULL.
  */
-struct server_undo *client_statement_look(struct client *client, const char *sql, size_t length)
+enum client_text_answer client_statement_look(struct client *client, struct batch *batch,
+                                              const char *sql, size_t length,
+                                              struct server_undo **set, struct failure **refusal)
     __attribute__((warn_unused_result));
 
 #endif

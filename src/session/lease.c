@@ -11,9 +11,12 @@
 #include "session/client.h"
 #include "session/client_lend.h"
 #include "session/client_listen.h"
+#include "session/client_pin.h"
+#include "session/deny.h"
 #include "session/greeting.h"
 #include "session/question.h"
 #include "session/replay.h"
+#include "session/sequence.h"
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/guc.h"
@@ -54,6 +57,8 @@ static void lease_link(struct client *client, struct server *server)
     server->leased_at = loop_now(server->worker->loop);
     server->transaction_at = 0;
     server->leases++;
+    deny_lease(client, server);
+    sequence_lease(client, server);
     server->unnamed_unknown |= server->unnamed_unkept; /* which is another client's */
     server->unnamed_unkept = false;
     server_end_check(server);
@@ -192,6 +197,8 @@ bool lease_add_switch(struct client *client, struct batch *batch)
     bool may_front = lease_may_front(client);
     if (!lease_add_settings(client, batch))
         return false;
+    if (client->server->sequences_stale)
+        sequence_discard(client->server, batch);
     if (may_front)
         client_listen_front(client, batch);
     return true;
@@ -312,11 +319,14 @@ static void lease_end(struct client *client, struct server *server)
         server->reset_needed |= client->settings->mode == SETTINGS_SESSION || client->pins != 0;
         client_drain(client, true);
     } else {
+        client_pin_let_go(client);
         client_set_state(client, CLIENT_IDLE);
     }
     server->look = 0;
     if (client->settings->state == SETTINGS_STATE_RESET)
         server->reset_needed = true;
+    server->reset_needed |= server->undo_due;
+    server->undo_due = false;
     server->reset_needed |= server->hears;
     if (server->reset_needed) {
         server_set_state(server, SERVER_CLEANING);
@@ -343,6 +353,8 @@ void lease_settle(struct server *server)
         server->ready_held)
         return;
     if (server->cancel != NULL) /* it must not hit an own query */
+        return;
+    if (server->held != NULL && (deny_settle(server) || server->client != client))
         return;
     if (ask_is_due(client, server)) {
         ask_begin(client, server);

@@ -11,6 +11,7 @@
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/client_lend.h"
+#include "session/deny.h"
 #include "session/lease.h"
 #include "session/server.h"
 #include "session/worker.h"
@@ -37,6 +38,9 @@ void lease_abandon(struct server *server)
         server->reset_needed = true;
     server->reset_needed |= server->hears;
     server->look = 0;
+    server->reset_needed |= server->undo_due;
+    server->undo_due = false;
+    deny_end(server);
     server->ready_held = server->relistens = false;
     client->server = NULL;
     server->client = NULL;

@@ -12,6 +12,7 @@
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/client_lend.h"
+#include "session/deny.h"
 #include "session/lease.h"
 #include "session/notifier.h"
 #include "session/question.h"
@@ -203,6 +204,7 @@ static void server_end(struct server *server, struct failure *failure, const cha
     bool was_preparing = server->state == SERVER_PREPARING;
     if (failure != NULL)
         failure_retain(failure);
+    deny_lost(server);
     server_log_end(server, failure, reason);
     if (client != NULL && client->passing > 0 && !client->discarding)
         server->half_sent = true;

@@ -70,6 +70,8 @@ enum server_note {
     SERVER_NOTE_REPLAY,     /* PREPARE of what a client has prepared elsewhere: replay.h */
     SERVER_NOTE_RESULT,     /* Describe and Sync behind it: what does it return? */
     SERVER_NOTE_CLOSE,      /* a client's own Close of a statement; subject: undo */
+    SERVER_NOTE_SEQUENCES,  /* DISCARD SEQUENCES (sequence.h) */
+    SERVER_NOTE_DENY,       /* makes a transaction fail (deny.h) */
     SERVER_NOTE_SET,        /* a client's own plain SET; subject: undo */
     SERVER_NOTE_SHAPE,      /* a Describe that asks for a statement's shape; subject: undo */
     SERVER_NOTE_CHANGED,    /* what a statement returns has changed: a Bind that must fail, and a
@@ -87,6 +89,7 @@ struct server_undo {
     struct statement *previous;  /* owned reference: the unnamed one before, or NULL */
     char *value;                 /* owned; of a SET: the setting's, or NULL: SET LOCAL */
     uint64_t shape;              /* of the statement, as the client knew it */
+    struct failure *refusal;     /* owned reference: what the client reads in place of the error */
     bool cached;                 /* statement was added to the server's cache */
     char name[];                 /* the client's name of it; of a SET: the setting's */
 };
@@ -133,6 +136,16 @@ struct server {
     bool unnamed_unknown : 1;    /* such a message was not carried out: nobody knows which it has */
     bool checked : 1;            /* `checking` has another shape than its client knows */
     bool unnamed_unkept : 1;     /* it has one of its client's that is too long to be kept */
+    /* A lease that may pin its client though that must not be (deny.h): */
+    bool guarded : 1;  /* one cycle at a time */
+    bool deny_due : 1; /* from the next command's end on, replies are held back */
+    bool denying : 1;  /* the question under way is about pins within a transaction */
+    bool undo_due : 1; /* DISCARD ALL when the lease ends */
+    /* Whose values of sequences it has (sequence.h): */
+    bool drew : 1;            /* this lease may have drawn some */
+    bool sequences_own : 1;   /* they are this client's, if there are any */
+    bool sequences_stale : 1; /* to be discarded ahead of the client's bytes */
+    uint16_t deny_pins;       /* reasons that tags have told and the client has not got yet */
     struct stream stream;
     struct worker *worker;
     struct pool_server member;
@@ -159,6 +172,10 @@ struct server {
     struct statement *unnamed;        /* owned reference: its unnamed statement if known, or NULL */
     struct lend *lend;                /* owned: what it has under its client's names; or NULL */
     struct statement *checking;       /* owned reference: whose shape the client's message awaits */
+    uint64_t sequence_holder;         /* serial of the client that used it last; 0: none */
+    struct buffer *held;              /* owned: replies held back (deny.h), or NULL */
+    size_t held_rest;                 /* its first bytes end a message whose begin was sent */
+    struct failure *refusal;          /* owned reference: the error that follows, or NULL */
     struct question *question;        /* owned: rows of an ask; or NULL */
     struct belief *belief;            /* owned: what plain SETs have set (belief.h); or NULL */
     struct statement *bound_set;      /* owned reference: the unnamed portal's, if a plain SET */

@@ -3,6 +3,7 @@
  * has to be undone where the server did not carry a message out.
  */
 #include "base/memory.h"
+#include "pg/failure.h"
 #include "session/belief.h"
 #include "session/client.h"
 #include "session/client_lend.h"
@@ -35,6 +36,7 @@ static void done_own_query(struct server *server, enum server_note note, enum pi
         server->answered = true;
         server->ask_failed = !worked;
         break;
+    case SERVER_NOTE_SEQUENCES:
     case SERVER_NOTE_ROLLBACK:
         server->retire |= !worked;
         break;
@@ -43,6 +45,7 @@ static void done_own_query(struct server *server, enum server_note note, enum pi
         server->retire |= !worked;
         guc_release(&server->gucs);
         server->gucs = guc_empty();
+        server->sequence_holder = 0;
         replay_free(&server->replay);
         replay_forget_broken(server);
         server->hears = server->fronted = server->deaf = false;
@@ -204,6 +207,7 @@ void server_undo_free(struct server_undo *undo)
         return;
     statement_release(&undo->statement);
     statement_release(&undo->previous);
+    failure_release(&undo->refusal);
     free(undo->value);
     free(undo);
 }

@@ -16,6 +16,7 @@
 #include "session/belief.h"
 #include "session/client.h"
 #include "session/client_listen.h"
+#include "session/deny.h"
 #include "session/lease.h"
 #include "session/notifier.h"
 #include "session/question.h"
@@ -58,6 +59,12 @@ static void relay_ready(struct server *server, const struct frame *frame, bool i
 
 /* ---- The stream of messages ---- */
 
+/* What the client is to read in place of an error that was brought about; or NULL. */
+static struct failure *relay_refusal(const struct server_undo *undo)
+{
+    return undo->refusal != NULL ? failure_retain(undo->refusal) : NULL;
+}
+
 /* A message that is whole; true where it goes to the client as it is. */
 static bool relay_message(struct server *server, struct batch *batch, const struct frame *frame)
 {
@@ -73,9 +80,13 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
         const struct server_undo *source = head.subject;
         undo = server_undo_new(source->name, source->statement);
     }
+    struct failure *refusal = NULL;
+    if (frame->type == MESSAGE_ERROR_RESPONSE && head.subject != NULL)
+        refusal = relay_refusal(head.subject);
     enum pipeline_verdict verdict = pipeline_reply(pipeline, frame->type);
     if (verdict == PIPELINE_VIOLATION) {
         server->violated = frame->type;
+        failure_release(&refusal);
         server_undo_free(undo);
         return false;
     }
@@ -93,6 +104,8 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
     case MESSAGE_COMMAND_COMPLETE:
         if (verdict == PIPELINE_FORWARD)
             server_watch_command(server, frame, (enum server_note)head.note);
+        if (server->deny_due && server->held == NULL && server->client != NULL && !is_ours)
+            deny_begin(server, batch);
         break;
     case MESSAGE_PARAMETER_STATUS:
         forward = server_watch_parameter(server, frame, is_ours);
@@ -107,6 +120,8 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
         break;
     case MESSAGE_ERROR_RESPONSE:
         forward = server_error_take(server, batch, frame, at != NULL ? &head : NULL, undo, verdict);
+        if (forward && refusal != NULL)
+            forward = !deny_replace_error(batch, frame, refusal);
         break;
     case MESSAGE_ROW_DESCRIPTION:
     case MESSAGE_NO_DATA:
@@ -121,6 +136,7 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
     default:
         break;
     }
+    failure_release(&refusal);
     server_undo_free(undo);
     return forward;
 }
@@ -304,6 +320,8 @@ static void relay_after(struct server *server)
         relay_switch_failed(server);
     else if (server->statement_violated)
         relay_statement_mode(server);
+    else if (server->answered && server->denying)
+        deny_take_answer(server);
     else if (server->answered)
         ask_take_answer(server);
     if (relay_is_out_of_hands(server, client))
@@ -316,6 +334,8 @@ static void relay_after(struct server *server)
         relay_listened(server);
     server_relay_probe(server);
     if (server->state == SERVER_CLOSED || server->dying)
+        return;
+    if (server->held != NULL && (deny_settle(server) || relay_is_out_of_hands(server, client)))
         return;
     if (server->state == SERVER_PREPARING && pipeline_is_empty(&server->pipeline)) {
         lease_prepared(server);
@@ -334,7 +354,7 @@ static void relay_after(struct server *server)
 static void relay_flush(struct server *server, struct batch *batch)
 {
     struct client *client = server->client;
-    if (client == NULL || batch_is_empty(batch))
+    if (client == NULL || (batch_is_empty(batch) && !batch->failed))
         return;
     if (!batch_flush(batch)) {
         client_close(client, "connection lost");
@@ -349,6 +369,7 @@ static void relay_received(struct server *server, const uint8_t *bytes, size_t l
     struct batch batch;
     batch_start(&batch, server->client != NULL ? &server->client->stream : NULL,
                 &server->worker->made);
+    batch.held_back = server->held;
     size_t used = relay_take(server, &batch, bytes, length);
     if (used < length && server->violated == 0) {
         if (server->input == NULL)
@@ -363,6 +384,10 @@ static void relay_received(struct server *server, const uint8_t *bytes, size_t l
     if (server->switch_failed && client != NULL)
         batch.count = 0; /* replies to what ran in the wrong state */
     relay_flush(server, &batch);
+    if (relay_is_out_of_hands(server, client))
+        return;
+    if (server->held != NULL)
+        deny_received(server);
     if (relay_is_out_of_hands(server, client))
         return;
     if (server->violated != 0)

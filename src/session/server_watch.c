@@ -9,6 +9,8 @@
 #include "session/ask.h"
 #include "session/belief.h"
 #include "session/client.h"
+#include "session/client_pin.h"
+#include "session/deny.h"
 #include "session/server.h"
 #include "state/guc.h"
 #include "state/parameters.h"
@@ -60,12 +62,25 @@ static void watch_forget_statements(struct server *server)
     }
 }
 
-static void watch_pin(struct server *server, enum pin pin)
+/* What no longer holds. */
+static void watch_unpin(struct server *server, unsigned pins)
 {
-    if (server->client == NULL)
-        server->reset_needed = true; /* its client has gone meanwhile */
-    else if (settings_follows(server->client->settings))
-        server->client->pins |= (uint8_t)pin;
+    struct client *client = server->client;
+    if (client != NULL && (client->pins & pins) != 0)
+        client_pin_set(client, client->pins & ~pins);
+}
+
+/* Commands whose tag ends in a count, and that may draw values from sequences. */
+static bool watch_may_draw(const struct frame *frame)
+{
+    return frame->size > FRAME_HEADER_SIZE && strchr("IUMC", frame->body[0]) != NULL;
+}
+
+static bool watch_is_sequences(const struct frame *frame)
+{
+    static const char tag[] = "DISCARD SEQUENCES";
+    return frame->size == FRAME_HEADER_SIZE + sizeof tag &&
+           memcmp(frame->body, tag, sizeof tag) == 0;
 }
 
 static bool watch_listens(const struct server *server)
@@ -98,9 +113,14 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
     case TAG_DO_OR_CALL:
         server->look |= ASK_ALL;
         server->redescribe = true;
+        server->drew = true;
+        deny_watch(server, tag);
+        break;
+    case TAG_DECLARE_CURSOR:
+        deny_watch(server, tag);
+        server->look |= ASK_OBJECTS;
         break;
     case TAG_PREPARE:
-    case TAG_DECLARE_CURSOR:
         server->look |= ASK_OBJECTS;
         break;
     case TAG_LISTEN:
@@ -114,9 +134,8 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
     case TAG_DISCARD_ALL:
         server->look |= ASK_ALL;
         server->redescribe = true;
+        watch_unpin(server, ~(unsigned)PIN_CLOSES);
         server->relistens = watch_listens(server);
-        if (server->client != NULL)
-            server->client->pins &= PIN_LOAD; /* there is no unloading */
         watch_forget_statements(server);
         break;
     case TAG_DEALLOCATE_ALL:
@@ -127,10 +146,15 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
         watch_deallocate(server);
         break;
     case TAG_LOAD:
-        watch_pin(server, PIN_LOAD);
+        deny_watch(server, tag);
+        break;
+    case TAG_DISCARD:
+        if (watch_is_sequences(frame))
+            watch_unpin(server, PIN_SEQUENCE);
         break;
     case TAG_OTHER:
-    case TAG_DISCARD:
+        server->drew |= watch_may_draw(frame);
+        break;
     case TAG_CLOSE_CURSOR:
     case TAG_CREATE_TABLE:
     case TAG_CREATE_OTHER:

@@ -165,6 +165,12 @@ static inline bool pipeline_must_hold(const struct pipeline *pipeline)
     return pipeline->doubtful > 0 && (pipeline->probe_due || pipeline->skip_after_doubt);
 }
 
+/* True while the head is a COPY IN. */
+static inline bool pipeline_is_in_copy(const struct pipeline *pipeline)
+{
+    return pipeline->phase == PIPELINE_PHASE_COPY_IN;
+}
+
 /* The oldest entry that the server still owes, or NULL. */
 static inline const struct pipeline_entry *pipeline_head(const struct pipeline *pipeline)
 {

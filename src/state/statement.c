@@ -5,6 +5,7 @@
 #include "base/lock.h"
 #include "pg/lexer.h"
 #include "pg/lexer_set.h"
+#include "pg/lexer_sign.h"
 #include "pg/lexer_statement.h"
 #include "state/reference.h"
 #include "state/table.h"
@@ -65,6 +66,13 @@ static bool is_set(const char *sql, size_t length)
     return found;
 }
 
+static unsigned signs_of(const struct statement *statement, const char *sql, size_t length)
+{
+    bool matters = (statement->changes & ~(unsigned)LEXER_CHANGES_SETTINGS) != 0 ||
+                   (lexer_may_name_settings(sql, length) && lexer_may_set_seed(sql, length));
+    return matters ? lexer_signs(sql, length) : 0;
+}
+
 static struct interned *interned_new(const uint8_t *content, size_t length)
 {
     struct interned *interned = memory_zeroed(sizeof *interned + length);
@@ -78,6 +86,7 @@ static struct interned *interned_new(const uint8_t *content, size_t length)
         (interned->statement.changes & LEXER_CHANGES_SETTINGS) != 0 &&
         !lexer_custom_names(sql, length, ignore_name, NULL);
     interned->statement.sets = is_set(sql, strnlen(sql, length));
+    interned->statement.signs = (uint8_t)signs_of(&interned->statement, sql, strnlen(sql, length));
     interned->statement.names_statements =
         lexer_may_name_statements(sql, strnlen(sql, length), false);
     write_name(interned->statement.name, content, length);

@@ -29,10 +29,13 @@ struct statement {
     uint32_t content_length;
     uint8_t changes;                /* lexer_changes() of its text */
     bool sets;                      /* it is a SET to be believed (lexer_set.h) */
+    uint8_t signs;                  /* lexer_signs() of its text, where they matter */
     bool hides_setting;             /* and does not tell by its text which setting */
     bool names_statements;          /* its text may name prepared statements */
     char name[STATEMENT_NAME_SIZE]; /* on servers */
     const uint8_t *content;         /* owned */
+    /* The session's: the serial of a list of names, twice, and whether one stands in the text. */
+    _Atomic uint64_t functions_seen;
 };
 
 /* One reference for the caller. `content` is not empty and is copied. */

@@ -84,7 +84,7 @@ class Target:
     def __init__(self, way, cluster, pgsluice):
         self.is_direct = way == "direct"
         self.cluster = cluster
-        self.options = {"size": 2, "overflow": 0}
+        self.options = {"size": 2, "overflow": 0, "max_pinned": 100}
         self._start = pgsluice
         self._daemon = None
         self._wires = []

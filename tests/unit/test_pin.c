@@ -11,10 +11,12 @@
 static void every_reason_has_a_name_that_leads_back_to_it(void **state)
 {
     (void)state;
-    for (unsigned pin = PIN_TEMPORARY; pin <= PIN_SETTING; pin <<= 1) {
+    for (unsigned pin = PIN_TEMPORARY; pin <= PIN_FUNCTION; pin <<= 1) {
         char text[PIN_TEXT_SIZE];
         pin_format(pin, text);
         assert_int_equal(pin_of_name(text), pin);
+        assert_string_not_equal(pin_effect(pin), pin_effect(0));
+        assert_string_not_equal(pin_effect(pin), pin_effect(pin << 1));
     }
 }
 
@@ -32,8 +34,9 @@ static void all_reasons_fit_into_the_text(void **state)
 {
     char text[PIN_TEXT_SIZE];
     (void)state;
-    pin_format(2 * PIN_SETTING - 1, text);
-    assert_string_equal(text, "TEMPORARY,ADVISORY,CURSOR,PREPARE,LISTEN,LOAD,SETTING");
+    pin_format(2 * PIN_FUNCTION - 1, text);
+    assert_string_equal(text, "TEMPORARY,ADVISORY,CURSOR,PREPARE,LISTEN,LOAD,SETTING,"
+                              "SEQUENCE,SEED,FUNCTION");
 }
 
 int main(void)
