@@ -73,15 +73,15 @@ class Server(targets.Cluster):
 class Pgsluice(targets.Process):
     """A pgsluice in transaction mode ahead of a Server; every user has a pool in every database."""
 
-    def __init__(self, server, program, size, workers, log_level):
+    def __init__(self, server, program, workers, log_level, keys):
         self.server = server
         port = targets.free_port()
         file = server.folder / "pgsluice.ini"
+        keys = {"mode": "transaction", "overflow": 0, "timeout": "10min", "startup_check": "off", **keys}
         file.write_text("\n".join([
             "[pgsluice]", f"listen = 127.0.0.1:{port}", f"workers = {workers}", "auth = trust",
             f"log_level = {log_level}",
-            "[pool]", "mode = transaction", f"size = {size}", "overflow = 0", "timeout = 10min",
-            "startup_check = off",
+            "[pool]", *(f"{key} = {value}" for key, value in keys.items()),
             "[database *]", f"url = host=127.0.0.1 port={server.port}",
         ]) + "\n")
         super().__init__("pgsluice", [program, "-c", file], port, server.folder)

@@ -48,6 +48,7 @@ class Inputs:
     def __init__(self, source, folder):
         self.folder = folder
         self.pg_regress = folder / "pg_regress"
+        self.psql = folder / "psql"
         self.libpq_pipeline = folder / "libpq_pipeline"
         self.traces = source.tree / "src/test/modules/libpq_pipeline/traces"
         folder.mkdir()
