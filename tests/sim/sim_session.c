@@ -197,10 +197,10 @@ static void run_question(struct sim_session *session, const struct sim_statement
 {
     static const struct reply_column columns[] = {{"name", REPLY_TEXT}, {"setting", REPLY_TEXT}};
     reply_row_description(&session->out, columns, 2);
-    for (unsigned i = 0; i < SIM_GUC_COUNT; i++) {
+    bool of_settings = statement->text[strlen("SELECT ")] == 'n';
+    for (unsigned i = 0; i < SIM_GUC_COUNT && of_settings; i++) {
         const struct sim_guc *guc = &sim_gucs[i];
-        if (!session->now[i].set || (guc->is_custom && (session->now[i].text[0] == '\0' ||
-                                                        !sim_sql_asks_for(statement, guc->name))))
+        if (!session->now[i].set || (guc->is_custom && !sim_sql_asks_for(statement, guc->name)))
             continue;
         const char *row[] = {guc->name, session->now[i].text};
         reply_data_row(&session->out, row, 2);

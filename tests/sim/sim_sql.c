@@ -34,7 +34,8 @@ static const struct {
     {"ROLLBACK", SIM_ROLLBACK, "ROLLBACK"},
     {"SELECT pg_catalog.set_config(", SIM_SET_CONFIG, "SELECT 1"},
     {"SELECT set_config(", SIM_SET_CONFIG, "SELECT 1"},
-    {"SELECT name, setting FROM", SIM_QUESTION, "SELECT 1"},
+    {"SELECT n, CASE WHEN", SIM_QUESTION, "SELECT 1"},
+    {"SELECT 'pin:", SIM_QUESTION, "SELECT 1"}, /* of objects alone: there are none */
     {"SELECT", SIM_SELECT, "SELECT 1"},
     {"INSERT", SIM_INSERT, "INSERT 0 1"},
     {"FAIL", SIM_FAIL, "FAIL"},
