@@ -2,7 +2,9 @@
 connection, and hears what it would hear on one of its own, in the same places."""
 
 import asyncio
+import os
 import re
+import signal
 import struct
 import threading
 import time
@@ -394,6 +396,57 @@ def test_lost_listener_is_restored_and_clients_are_told(pooled):
     assert notification(wires[3].read()) == ("b3", "")
     assert int(listener(pooled.daemon)["remote_pid"]) != pid
     assert quiet.is_silent()
+
+
+def test_listener_that_does_not_answer_is_replaced(pooled):
+    """Nothing tells of it but the ping, of which a client's ReadyForQuery waits too."""
+    pooled.use(pre_ping_timeout="300ms")
+    one, other = pooled.wire(), pooled.wire()
+    one.run("LISTEN a")
+    wait_shared(pooled.daemon)
+    pid = int(listener(pooled.daemon)["remote_pid"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        replies = one.ask(query("SELECT 1"))
+        assert kinds(replies) == "TDCZI"
+        notice = one.read()
+        assert (notice.kind, notice.sqlstate) == ("N", "01000")
+        other.run("NOTIFY a, 'again'")
+        assert notification(one.read()) == ("a", "again")
+        assert int(listener(pooled.daemon)["remote_pid"]) != pid
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_while_clients_listen(pooled, number):
+    wires = [pooled.wire() for _ in range(4)]
+    for wire in wires:
+        wire.run("LISTEN a")
+    wires[0].run("BEGIN")
+    wires[0].run("NOTIFY a")
+    pooled.daemon.send(number)
+    for wire in wires[1:]:
+        assert errors(wire.read_to_the_end()) == ["57P01"]
+    if number == signal.SIGTERM:
+        replies = wires[0].ask(query("COMMIT"))
+        assert kinds(replies) in ("CAZI", "CZI")
+    wires[0].read_to_the_end()
+    assert pooled.daemon.wait() == 0
+
+
+def test_reload_of_another_server(pooled):
+    """The pool's connections are replaced, and so is the one that listens."""
+    one, other = pooled.wire(), pooled.wire()
+    one.run("LISTEN a")
+    wait_shared(pooled.daemon)
+    pid = listener(pooled.daemon)["remote_pid"]
+    pooled.daemon.write_ini(server_settings="application_name=other")
+    pooled.daemon.reload()
+    assert one.read().sqlstate == "01000"
+    other.run("NOTIFY a")
+    assert notification(one.read()) == ("a", "")
+    assert listener(pooled.daemon)["remote_pid"] != pid
 
 
 def test_clients_are_closed_where_the_configuration_says_so(pooled):
