@@ -67,7 +67,7 @@ static void show_client(struct console_request *request, const struct worker *wo
         client->told != NULL ? parameters_find(client->told, "application_name") : NULL;
     char pins[PIN_TEXT_SIZE];
     struct address peer;
-    pin_format(client->pins, pins);
+    pin_format(client->pins | (client_listen_keeps(client) ? PIN_LISTEN : 0), pins);
     struct show_row row = {0};
     show_row_text(&row, "C");
     show_row_text(&row,

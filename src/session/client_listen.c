@@ -16,7 +16,6 @@
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/parameters.h"
-#include "state/pin.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +67,11 @@ static bool listen_has_own(const struct listening *listening)
             return true;
     }
     return false;
+}
+
+bool client_listen_keeps(const struct client *client)
+{
+    return client->listening != NULL && client->listening->state != LISTENING_SHARED;
 }
 
 static struct listening *listen_begin(struct client *client)
@@ -198,8 +202,9 @@ static bool listen_may_write(const struct client *client)
     if (client->state == CLIENT_IDLE || client->state == CLIENT_WAITING)
         return true;
     return client->state == CLIENT_ACTIVE && server != NULL && server->state == SERVER_LEASED &&
-           !server->ready_held && !server->relistens && pipeline_is_empty(&server->pipeline) &&
-           server->transaction_status == MESSAGE_IDLE && server->passing == 0;
+           !server->ready_held && !server->relistens && server->held == NULL &&
+           pipeline_is_empty(&server->pipeline) && server->transaction_status == MESSAGE_IDLE &&
+           server->passing == 0;
 }
 
 /* The client's answer ends: all that was heard up to here, then the ReadyForQuery. */
@@ -223,8 +228,10 @@ static bool listen_close_if_failed(struct client *client)
     const struct listening *listening = client->listening;
     if (listening->overflow)
         client_fatal(client, SQLSTATE_PROGRAM_LIMIT_EXCEEDED,
-                     "terminating connection because it does not read its notifications",
-                     "8 MB of notifications wait for it.", NULL);
+                     "terminating connection because too many notifications wait for it",
+                     "8 MB of notifications wait: the client does not read, or is within a "
+                     "transaction.",
+                     NULL);
     else if (listening->unreadable)
         client_fatal(client, SQLSTATE_FEATURE_NOT_SUPPORTED,
                      "a notification cannot be converted to the client_encoding",
@@ -281,27 +288,41 @@ void client_listen_front(struct client *client, struct batch *batch)
     server->fronted = server->hears = true;
 }
 
-/* A notification of the leased connection: on a channel that is the shared connection's there, or
- * behind the fence, it comes, or has come, from there. */
-static bool listen_hears(struct server *server, const struct notification *notification)
+/* The mark of the client's own hand-over. */
+static bool listen_is_fence(const struct server *server, const struct notification *notification)
 {
     const struct listening *listening = server->client->listening;
-    if (listening == NULL)
-        return true;
-    if (strcmp(notification->channel, notifier_fence()) == 0) {
-        unsigned worker, slot;
-        unsigned long long token;
-        if (sscanf(notification->payload, "%u %u %llu", &worker, &slot, &token) == 3 &&
-            worker == server->worker->number && slot == server->client->slot &&
-            listening->state == LISTENING_FENCING && token == listening->token)
-            server->deaf = true;
+    unsigned worker, slot;
+    unsigned long long token;
+    return listening->state == LISTENING_FENCING &&
+           sscanf(notification->payload, "%u %u %llu", &worker, &slot, &token) == 3 &&
+           worker == server->worker->number && slot == server->client->slot &&
+           token == listening->token;
+}
+
+/* On a channel that is the shared connection's there, or behind the fence, a notification comes, or
+ * has come, from there. What is on neither was made to come without a word, perhaps by another
+ * client: it is not for this one. */
+static bool listen_hears(struct server *server, const struct notification *notification)
+{
+    const struct client *client = server->client;
+    const struct listening *listening = client != NULL ? client->listening : NULL;
+    if (listening != NULL && strcmp(notification->channel, notifier_fence()) == 0) {
+        server->deaf |= listen_is_fence(server, notification);
         return false;
     }
+    const struct audience_seat *seat =
+        listening != NULL ? listen_seat(listening, notification->channel) : NULL;
+    if (seat != NULL)
+        return !server->deaf && (seat->token == 0 || (listening->state == LISTENING_FENCING &&
+                                                      seat->token == listening->token));
     if (server->deaf)
         return false;
-    const struct audience_seat *seat = listen_seat(listening, notification->channel);
-    return seat == NULL || seat->token == 0 ||
-           (listening->state == LISTENING_FENCING && seat->token == listening->token);
+    if (client != NULL && (server->look != 0 || server->question != NULL || server->denying))
+        return true; /* it listens since this lease: the server has yet to be asked */
+    server->overheard = server->state != SERVER_CLEANING;
+    server->retire |= server->overheard;
+    return false;
 }
 
 bool client_listen_hears(struct server *server, const struct frame *frame)
@@ -309,18 +330,8 @@ bool client_listen_hears(struct server *server, const struct frame *frame)
     const struct client *client = server->client;
     if (client != NULL && client->settings->mode == SETTINGS_SESSION && client->listening == NULL)
         return server->state == SERVER_LEASED;
-    bool known = client != NULL && (server->hears || server->look || server->question != NULL ||
-                                    (client->pins & PIN_LISTEN) != 0);
-    if (!known) {
-        /* Somebody has made it listen without a word: it is not for this client. */
-        server->overheard = server->state != SERVER_CLEANING;
-        server->retire |= server->overheard;
-        return false;
-    }
     struct notification *notification = notification_of_frame(frame);
-    if (notification == NULL)
-        return false;
-    bool hears = listen_hears(server, notification);
+    bool hears = notification != NULL && listen_hears(server, notification);
     notification_release(&notification);
     return hears;
 }
@@ -329,7 +340,11 @@ bool client_listen_ready(struct server *server, struct batch *batch)
 {
     struct client *client = server->client;
     struct listening *listening = client->listening;
-    if (server->relistens || !listen_has_shared(listening))
+    if (listening->state == LISTENING_STUCK) {
+        listening->state = LISTENING_WANTED;
+        audience_sync(listening->audience, listening);
+    }
+    if (server->relistens || server->held != NULL || !listen_has_shared(listening))
         return true;
     if (pipeline_is_empty(&server->pipeline) && audience_is_up(listening->audience)) {
         audience_sync(listening->audience, listening);
@@ -407,11 +422,9 @@ void client_listen_take_answer(struct client *client, struct server *server,
     bool entered = listen_enter(listening, channels);
     if (!listen_has_own(listening)) {
         listening->state = LISTENING_SHARED;
-        client->pins &= (uint8_t)~PIN_LISTEN;
         listen_end_if_over(client);
         return;
     }
-    client->pins |= PIN_LISTEN;
     if (entered || listening->state == LISTENING_SHARED) {
         listening->state = LISTENING_WANTED;
         audience_sync(listening->audience, listening);
@@ -451,7 +464,6 @@ static void listen_end_fence(struct client *client, const struct server *server)
     struct audience_seat *seat;
     if (server->deaf) {
         listening->state = LISTENING_SHARED;
-        client->pins &= (uint8_t)~PIN_LISTEN;
         return;
     }
     listening->state = LISTENING_STUCK;

@@ -6,7 +6,7 @@
  * connection (notifier.h): once that listens too, NOTIFY puts a mark, the fence, into the order of
  * all notifications; up to it the client hears what the leased connection brings, from it on what
  * the shared one does: none is lost, none comes twice. The leased connection is told to UNLISTEN
- * and goes back. Until then the client is pinned.
+ * and goes back. Until then the client keeps it.
  *
  * A lease of such a client begins with LISTEN for its channels, ahead of its first byte, so that
  * the server's word is the whole truth afterwards, whatever it did. As on a connection of its own,
@@ -36,7 +36,7 @@ enum listening_state {
     LISTENING_WANTED,  /* new channels: the shared connection is asked to listen to them */
     LISTENING_READY,   /* it does: the hand-over can begin when the lease is settled */
     LISTENING_FENCING, /* the fence was sent */
-    LISTENING_STUCK,   /* the hand-over has failed: pinned until its channels change */
+    LISTENING_STUCK,   /* the hand-over has failed: is tried anew behind its next transaction */
 };
 
 /* Of a client that listens; owned by it. */
@@ -68,6 +68,8 @@ struct listening {
 
 /* How many channels the client has. */
 unsigned client_listen_count(const struct client *client);
+/* True while it keeps its server connection, because that hears for it. */
+bool client_listen_keeps(const struct client *client);
 /* At the client's end. */
 void client_listen_free(struct client *client);
 

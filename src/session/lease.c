@@ -302,7 +302,8 @@ static bool lease_is_kept(const struct client *client)
 {
     if (client->worker->draining)
         return false;
-    return client->settings->mode == SETTINGS_SESSION || client->pins != 0;
+    return client->settings->mode == SETTINGS_SESSION || client->pins != 0 ||
+           client_listen_keeps(client);
 }
 
 static void lease_end(struct client *client, struct server *server)
