@@ -6,6 +6,7 @@
 #include "pg/reply.h"
 #include "session/client.h"
 #include "session/client_listen.h"
+#include "session/client_pin.h"
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/parameters.h"
@@ -89,7 +90,7 @@ static void show_client(struct console_request *request, const struct worker *wo
     show_row_text(&row, application != NULL ? application : "");
     show_row_number(&row, statement_names_count(client->statements));
     show_row_text(&row, pins);
-    if (client->pins != 0)
+    if (client_pin_holds(client))
         show_row_time(&row, client->pinned_at, now);
     else
         show_row_text(&row, "");

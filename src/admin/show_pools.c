@@ -5,6 +5,7 @@
 #include "pg/reply.h"
 #include "pool/registry.h"
 #include "session/client.h"
+#include "session/client_pin.h"
 #include "session/worker.h"
 
 #include <stdlib.h>
@@ -109,7 +110,7 @@ static void visit(struct console_request *request, struct worker *worker)
             HASH_ADD_PTR(counts, pool, found);
         }
         found->active++;
-        found->pinned += client->pins != 0;
+        found->pinned += client_pin_holds(client);
     }
     *console_request_state(request) = counts;
 }

@@ -17,6 +17,11 @@ bool client_pin_is_denied(const struct client *client)
     return client->settings->pin == SETTINGS_PIN_DENY;
 }
 
+bool client_pin_holds(const struct client *client)
+{
+    return (client->pins & PIN_COUNTS) != 0;
+}
+
 bool client_pin_reserve(struct client *client)
 {
     if (!client->pin_counted)
@@ -33,7 +38,7 @@ static void pin_warn(struct client *client)
         "this session keeps a server connection of the pool of database \"%s\", user \"%s\" (%u of "
         "%u) because of %s",
         client->settings->database, client->settings->user, pool_pinned(client->pool),
-        pool_max_pinned(client->pool), pin_effect(client->pins));
+        pool_max_pinned(client->pool), pin_effect(client->pins & PIN_COUNTS));
     struct buffer notice = {0};
     reply_notice(&notice, "WARNING", SQLSTATE_WARNING, text);
     (void)client_send(client, &notice);
@@ -51,7 +56,7 @@ static void pin_log_begin(struct client *client)
               prefix,
               "keeps server connection %u because of %s (%s); pinned clients of the pool: "
               "%u of %u",
-              client->server->backend_pid, pin_effect(client->pins), reasons,
+              client->server->backend_pid, pin_effect(client->pins & PIN_COUNTS), reasons,
               pool_pinned(client->pool), pool_max_pinned(client->pool));
 }
 
@@ -69,9 +74,9 @@ void client_pin_set(struct client *client, unsigned pins)
     client->pins = (uint16_t)pins;
     if ((pins & PIN_CLOSES) != 0)
         client->server->retire = true;
-    if ((before == 0) == (pins == 0))
+    if (((before & PIN_COUNTS) == 0) == ((pins & PIN_COUNTS) == 0))
         return;
-    if (pins == 0) {
+    if ((pins & PIN_COUNTS) == 0) {
         pin_log_end(client);
         return;
     }
@@ -84,7 +89,7 @@ void client_pin_set(struct client *client, unsigned pins)
 
 void client_pin_let_go(struct client *client)
 {
-    if (client->pins != 0)
+    if (client_pin_holds(client))
         pin_log_end(client);
     client->pins = 0;
     if (client->pin_counted)

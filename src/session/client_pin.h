@@ -13,6 +13,8 @@ struct failure;
 /* Has these reasons now, and no others; the pool's count, the log and, where the configuration says
  * so, the client learn of it. It leases, and is between two messages of its server. */
 void client_pin_set(struct client *client, unsigned pins);
+/* It is pinned, and counted. */
+bool client_pin_holds(const struct client *client);
 /* Takes a place among the pool's pinned clients, ahead of the statement that may pin it, unless it
  * has one; false where all are taken. It is given back where the lease ends without a pin. */
 bool client_pin_reserve(struct client *client) __attribute__((warn_unused_result));

@@ -34,7 +34,8 @@ static enum client_text_answer text_pin(struct client *client, const struct text
     unsigned added = text->pins & ~(unsigned)client->pins;
     if (added == 0)
         return CLIENT_TEXT_GO;
-    if (client->pins == 0 && (client_pin_is_denied(client) || !client_pin_reserve(client))) {
+    if (!client_pin_holds(client) &&
+        (client_pin_is_denied(client) || !client_pin_reserve(client))) {
         *refusal = client_pin_refusal(client, added, text->function);
         return CLIENT_TEXT_REFUSED;
     }
@@ -68,7 +69,8 @@ static enum client_text_answer text_sequences(struct client *client, struct batc
     }
     if ((client->pins & PIN_SEQUENCE) != 0)
         return CLIENT_TEXT_GO;
-    if (client->pins == 0 && (client_pin_is_denied(client) || !client_pin_reserve(client))) {
+    if (!client_pin_holds(client) &&
+        (client_pin_is_denied(client) || !client_pin_reserve(client))) {
         if (text_stays_within(client->server, text))
             return CLIENT_TEXT_GO;
         *refusal = client_pin_refusal(client, PIN_SEQUENCE, NULL);

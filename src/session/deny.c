@@ -24,7 +24,7 @@ void deny_lease(struct client *client, struct server *server)
     check(server->held == NULL && server->refusal == NULL);
     server->deny_due = false;
     server->deny_pins = 0;
-    server->guarded = settings_follows(client->settings) && client->pins == 0 &&
+    server->guarded = settings_follows(client->settings) && !client_pin_holds(client) &&
                       (client_pin_is_denied(client) ||
                        pool_pinned(client->pool) >= pool_max_pinned(client->pool));
 }
@@ -48,7 +48,7 @@ bool deny_must_wait(const struct server *server, uint8_t type)
 /* True where the client may be pinned without further ado. */
 static bool deny_may_pin(struct client *client, const struct server *server)
 {
-    return !settings_follows(client->settings) || client->pins != 0 ||
+    return !settings_follows(client->settings) || client_pin_holds(client) ||
            (!server->guarded && client_pin_reserve(client));
 }
 
@@ -295,7 +295,7 @@ static void deny_undo(struct client *client, struct server *server, unsigned pin
 void deny_take_pins(struct client *client, struct server *server, unsigned pins)
 {
     unsigned all = pins | server->deny_pins;
-    bool begins = client->pins == 0 && all != 0;
+    bool begins = !client_pin_holds(client) && (all & PIN_COUNTS) != 0;
     bool denied = begins && client_pin_is_denied(client);
     if (begins && (denied || !client_pin_reserve(client))) {
         if (denied || server->held != NULL) {

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "pg/pairs.h"
 #include "session/client.h"
+#include "session/client_pin.h"
 #include "session/question.h"
 #include "session/replay.h"
 #include "session/server.h"
@@ -191,16 +192,17 @@ static bool learn_stays(const struct server *server, const struct prepared *prep
 void learn_pin(struct client *client, const struct server *server)
 {
     const struct pairs *pairs = guc_pairs(server->gucs);
-    client->pins &= (uint8_t)~PIN_PREPARE;
+    unsigned pins = client->pins & ~(unsigned)PIN_PREPARE;
     for (size_t i = 0; i < pairs->count; i++) {
         if (!prepared_is(pairs->items[i].name))
             continue;
         struct prepared prepared = prepared_read(pairs->items[i].value);
         if (learn_stays(server, &prepared)) {
-            client->pins |= PIN_PREPARE;
-            return;
+            pins |= PIN_PREPARE;
+            break;
         }
     }
+    client_pin_set(client, pins);
 }
 
 void learn_keep_broken(struct client *client, const struct guc_set *before,

@@ -23,6 +23,9 @@ enum pin {
 /* The server can say whether these still hold; the others last as long as the client. */
 #define PIN_ASKABLE (PIN_TEMPORARY | PIN_ADVISORY | PIN_CURSOR | PIN_PREPARE | PIN_LISTEN)
 
+/* What counts against max_pinned: a LISTEN lasts no longer than its hand-over takes. */
+#define PIN_COUNTS (~(unsigned)PIN_LISTEN)
+
 /* What no DISCARD ALL undoes: the server connection is closed when the client leaves it. */
 #define PIN_CLOSES (PIN_LOAD | PIN_SEED | PIN_FUNCTION)
 
