@@ -12,6 +12,7 @@
 #include "session/question.h"
 #include "session/server.h"
 #include "state/guc.h"
+#include "state/parameters.h"
 
 #include <string.h>
 
@@ -33,6 +34,13 @@ bool ask_is_due(const struct client *client, const struct server *server)
 /* So often a question is asked that the session's own statement_timeout may have cut off. */
 #define ASK_ATTEMPTS 5
 
+/* Only a transaction that is read-only waits. PostgreSQL 13 does not report that. */
+static bool ask_may_wait(const struct server *server)
+{
+    const char *read_only = parameters_find(server->parameters, "default_transaction_read_only");
+    return read_only == NULL || strcmp(read_only, "off") != 0;
+}
+
 static void ask_send(struct client *client, struct server *server, uint8_t attempt, unsigned what)
 {
     struct pairs lent = {0};
@@ -41,6 +49,7 @@ static void ask_send(struct client *client, struct server *server, uint8_t attem
         .settings = (what & (ASK_ALL | ASK_SETTINGS)) != 0,
         .objects = (what & (ASK_ALL | ASK_OBJECTS)) != 0,
         .careful = attempt > 0,
+        .may_wait = ask_may_wait(server),
         .login_user = server->settings->server_user,
         .custom = client->custom_names,
         .lent = &lent,

@@ -151,6 +151,8 @@ static void question_lent(struct buffer *sql, const struct pairs *names)
 
 void question_write(struct buffer *sql, const struct question_scope *scope)
 {
+    if (scope->may_wait)
+        question_text(sql, "SET TRANSACTION NOT DEFERRABLE;");
     if (scope->careful)
         question_text(sql, "SELECT 'statement_timeout',"
                            " pg_catalog.current_setting('statement_timeout');"

@@ -18,6 +18,7 @@ struct question_scope {
     bool settings; /* GUCs and roles that the session has beyond its connection's defaults */
     bool objects;  /* what is in it that cannot be moved to another connection */
     bool careful;  /* under no statement_timeout: the session's own has ended the question before */
+    bool may_wait; /* its transactions may be deferrable ones, which wait for those of others */
     const char *login_user;
     const struct pairs *custom;  /* dotted names to be asked for, which the server does not list */
     const struct pairs *lent;    /* names of statements of which the server is to tell if they are

@@ -24,6 +24,8 @@
 #define ROLE "role"
 #define SESSION_AUTHORIZATION "session_authorization"
 #define CLIENT_ENCODING "client_encoding"
+#define DATESTYLE "datestyle"
+#define DEFERRABLE "default_transaction_deferrable"
 
 /* PostgreSQL's limit for a target list is 1664. */
 #define CALLS_PER_SELECT 1000
@@ -220,9 +222,13 @@ static void write_changes(struct script *script, const struct guc_set *from,
     const struct pairs *new = guc_pairs(to);
     for (size_t i = 0; i < new->count; i++) {
         const char *name = new->items[i].name;
-        if (!has_own_place(name))
-            write_call_if_differs(script, name, pair_set_find(unwrap(from), name),
-                                  new->items[i].value);
+        const char *old = pair_set_find(unwrap(from), name);
+        const char *value = new->items[i].value;
+        if (has_own_place(name) || (old != NULL && strcmp(old, value) == 0))
+            continue;
+        if (old != NULL && strcmp(name, DATESTYLE) == 0)
+            write_call(script, name, NULL); /* half of one is completed from what it was */
+        write_call(script, name, value);
     }
 }
 
@@ -233,6 +239,9 @@ bool guc_write_switch(const struct guc_set *from, const struct guc_set *to, stru
 
     if (from == to)
         return false;
+    /* A deferrable transaction waits until it cannot fail for the sake of others'. */
+    if (pair_set_find(unwrap(from), DEFERRABLE) != NULL)
+        write_sql(&script, "SET TRANSACTION NOT DEFERRABLE;");
     write_deallocations(&script, from, to);
     for (size_t i = 0; i < 2; i++) {
         if (pair_set_find(unwrap(from), rights[i]) != NULL)
