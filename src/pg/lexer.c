@@ -262,9 +262,3 @@ unsigned lexer_settings(const char *sql, size_t length, lexer_name_callback *cal
     bool lasting = finder.lasting || finder.calls != count_function(sql, end);
     return (finder.missed ? LEXER_NAMES_MISSED : 0) | (lasting ? LEXER_NAMES_LASTING : 0);
 }
-
-bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *callback,
-                        void *context)
-{
-    return (lexer_settings(sql, length, callback, context) & LEXER_NAMES_MISSED) == 0;
-}

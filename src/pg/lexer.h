@@ -30,9 +30,6 @@ enum lexer_names {
 /* A zero byte ends the text. */
 unsigned lexer_settings(const char *sql, size_t length, lexer_name_callback *callback,
                         void *context);
-/* The same; false where a name may have been missed. */
-bool lexer_custom_names(const char *sql, size_t length, lexer_name_callback *callback,
-                        void *context);
 
 /* What a text may do to the session behind a tag that does not say so. */
 enum lexer_change {
@@ -50,7 +47,7 @@ enum lexer_change {
 unsigned lexer_changes(const char *sql, size_t length);
 /*
  * True where the text may name a setting: SET, RESET and set_config() have the letters "set" in
- * common, in any letter case. As quick; lexer_custom_names() need not be asked where it is false.
+ * common, in any letter case. As quick; lexer_settings() need not be asked where it is false.
  */
 bool lexer_may_name_settings(const char *sql, size_t length);
 

@@ -48,14 +48,11 @@ static void statement_note_name(const char *name, void *context)
         client_pin_set(client, client->pins | PIN_SETTING);
 }
 
-/* True where the text may set what it does not name. */
-static bool statement_look(struct client *client, const char *sql, size_t length)
+/* Notes the names of settings in a text that is being prepared. */
+static void statement_note_names(struct client *client, const char *sql, size_t length)
 {
-    if (!settings_follows(client->settings))
-        return false;
-    client->server->look |= (uint8_t)ask_for(lexer_changes(sql, length));
-    return lexer_may_name_settings(sql, length) &&
-           !lexer_custom_names(sql, length, statement_note_name, client);
+    if (settings_follows(client->settings) && lexer_may_name_settings(sql, length))
+        (void)lexer_settings(sql, length, statement_note_name, client);
 }
 
 enum client_text_answer client_statement_look(struct client *client, struct batch *batch,
@@ -66,12 +63,18 @@ enum client_text_answer client_statement_look(struct client *client, struct batc
     if (!settings_follows(client->settings))
         return CLIENT_TEXT_GO;
     struct client_text text = {.changes = lexer_changes(sql, length)};
-    client->server->look |= (uint8_t)ask_for(text.changes);
+    unsigned changes = text.changes;
     text.names_settings = lexer_may_name_settings(sql, length);
     if (text.names_settings) {
-        text.hides_setting = !lexer_custom_names(sql, length, statement_note_name, client);
+        unsigned names = lexer_settings(sql, length, statement_note_name, client);
+        text.hides_setting = (names & LEXER_NAMES_MISSED) != 0;
+        if ((changes & LEXER_CHANGES_SETTINGS) != 0 && (names & LEXER_NAMES_LASTING) == 0) {
+            changes &= ~(unsigned)LEXER_CHANGES_SETTINGS;
+            belief_add_local(client->server, sql, length);
+        }
         *set = belief_of_text(sql, length);
     }
+    client->server->look |= (uint8_t)ask_for(changes);
     return client_text_query(client, batch, sql, length, &text, refusal);
 }
 
@@ -81,6 +84,9 @@ static void statement_look_at_bound(struct client *client, struct statement *sta
                                     const char *portal)
 {
     client->server->look |= (uint8_t)ask_for(statement->changes);
+    if (statement->sets_locally && settings_follows(client->settings))
+        belief_add_local(client->server, (const char *)statement->content,
+                         statement->content_length);
     if (statement->sets && portal[0] == '\0' && settings_follows(client->settings))
         client->server->bound_set = statement_retain(statement);
 }
@@ -195,7 +201,7 @@ static enum client_statement_answer statement_parse_unnamed(struct client *clien
     struct server *server = client->server;
     struct server_undo *undo = NULL;
     if (!statement_is_same(client->unnamed, content, length)) {
-        (void)statement_look(client, (const char *)content, strlen((const char *)content));
+        statement_note_names(client, (const char *)content, strlen((const char *)content));
         undo = server_undo_new("", NULL);
         undo->previous = client->unnamed;
         client->unnamed = statement_intern(content, length);
@@ -346,7 +352,7 @@ static enum client_statement_answer statement_parse(struct client *client, struc
         return answer;
     if (name[0] == '\0')
         return statement_parse_unnamed(client, batch, content, length);
-    (void)statement_look(client, (const char *)content, strlen((const char *)content));
+    statement_note_names(client, (const char *)content, strlen((const char *)content));
     *taken = frame->size;
     return statement_parse_named(client, batch, name, content, length);
 }

@@ -78,12 +78,23 @@ static void lease_is_ready(struct client *client, struct server *server)
     }
 }
 
-/* Its commands run with rights of their own. */
-static bool lease_has_rights(const struct client *client)
+/* A command must not run before these are what the client wants: rights of its own, and settings
+ * that PostgreSQL may refuse later on, since they name what can be dropped. */
+static bool lease_may_be_refused(const struct guc_set *gucs)
 {
-    const struct pairs *set = guc_pairs(client->gucs);
-    return set->count > 0 &&
-           (pairs_find(set, "role") != NULL || pairs_find(set, "session_authorization") != NULL);
+    static const char *const names[] = {
+        "role",
+        "session_authorization",
+        "default_table_access_method",
+        "default_tablespace",
+        "default_text_search_config",
+        "temp_tablespaces",
+    };
+    for (size_t i = 0; guc_pairs(gucs)->count > 0 && i < sizeof names / sizeof names[0]; i++) {
+        if (guc_find(gucs, names[i]) != NULL)
+            return true;
+    }
+    return false;
 }
 
 /* A shorter statement_timeout of another's may end the switch that leads away from it. */
@@ -126,7 +137,7 @@ static bool lease_switch_first(struct client *client, struct server *server)
 {
     bool replays = replay_is_due(server, client->gucs);
     if (lease_is_in_state(client, server) ||
-        (client->state != CLIENT_GREETING && !lease_has_rights(client) && !replays &&
+        (client->state != CLIENT_GREETING && !lease_may_be_refused(client->gucs) && !replays &&
          !lease_is_hurried(server->gucs)))
         return false;
     replay_forget_broken(server);

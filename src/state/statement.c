@@ -82,9 +82,13 @@ static struct interned *interned_new(const uint8_t *content, size_t length)
     interned->statement.content_length = (uint32_t)length;
     const char *sql = (const char *)content;
     interned->statement.changes = (uint8_t)lexer_changes(sql, strnlen(sql, length));
-    interned->statement.hides_setting =
-        (interned->statement.changes & LEXER_CHANGES_SETTINGS) != 0 &&
-        !lexer_custom_names(sql, length, ignore_name, NULL);
+    if ((interned->statement.changes & LEXER_CHANGES_SETTINGS) != 0) {
+        unsigned names = lexer_settings(sql, length, ignore_name, NULL);
+        interned->statement.hides_setting = (names & LEXER_NAMES_MISSED) != 0;
+        interned->statement.sets_locally = (names & LEXER_NAMES_LASTING) == 0;
+        if (interned->statement.sets_locally)
+            interned->statement.changes &= (uint8_t)~LEXER_CHANGES_SETTINGS;
+    }
     interned->statement.sets = is_set(sql, strnlen(sql, length));
     interned->statement.signs = (uint8_t)signs_of(&interned->statement, sql, strnlen(sql, length));
     interned->statement.names_statements =

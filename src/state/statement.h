@@ -30,6 +30,7 @@ struct statement {
     uint8_t changes;                /* lexer_changes() of its text */
     bool sets;                      /* it is a SET to be believed (lexer_set.h) */
     uint8_t signs;                  /* lexer_signs() of its text, where they matter */
+    bool sets_locally;              /* all its set_config() are for the transaction only */
     bool hides_setting;             /* and does not tell by its text which setting */
     bool names_statements;          /* its text may name prepared statements */
     char name[STATEMENT_NAME_SIZE]; /* on servers */

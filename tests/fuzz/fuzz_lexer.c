@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *sql = (const char *)data;
     size_t count = 0;
 
-    lexer_custom_names(sql, size, take_name, &count);
+    lexer_settings(sql, size, take_name, &count);
     require(count <= size);
     require(lexer_changes(sql, size) == slowly(data, size));
     return 0;

@@ -40,6 +40,7 @@ def last_query(pooled, cluster):
         "SET application_name = 'mine'",
         "SET LOCAL app.user_id = '17'",
         "SET TRANSACTION READ ONLY",
+        "SELECT set_config('app.user_id', '17', true), set_config('role', 'none', true)",
     ],
 )
 def test_plain_set_is_not_asked_about(pooled, last_query, sql, protocol):
@@ -50,7 +51,7 @@ def test_plain_set_is_not_asked_about(pooled, last_query, sql, protocol):
     wire.run("COMMIT")
     pooled.wait_for_rest()
     assert last_query() == "COMMIT"
-    if "TRANSACTION" not in sql and "LOCAL" not in sql:
+    if "TRANSACTION" not in sql and "true" not in sql and "LOCAL" not in sql:
         assert errors(wire.ask(*messages)) == []
         pooled.wait_for_rest()
         assert last_query() == sql
@@ -157,13 +158,15 @@ def test_client_that_leaves_within_its_transaction(pooled):
 def test_local_set_leaves_an_empty_custom_setting(target):
     one, two, three = target.wire(), target.wire(), target.wire()
     for transaction in (["BEGIN", "SET LOCAL app.local = 'x'", "COMMIT"],
+                        ["BEGIN", "SELECT set_config('app.third', 'x', true)", "COMMIT"],
                         ["BEGIN", "SET LOCAL app.other = 'x'", "ROLLBACK"]):  # fmt: skip
         for sql in transaction:
             one.run(sql)
     two.run("BEGIN")
     three.run("BEGIN")
     three.run("COMMIT")
-    assert one.run("SELECT current_setting('app.local'), current_setting('app.other')") == [("", "")]
+    assert one.run("SELECT current_setting('app.local'), current_setting('app.other')"
+                   ", current_setting('app.third')") == [("", "", "")]  # fmt: skip
     two.run("COMMIT")
 
 
@@ -275,3 +278,24 @@ def test_question_that_cannot_be_answered_has_an_end(pooled, cluster):
     reply = one.read()
     assert reply.kind == "E" and reply.sqlstate in ("57P01", "08006")
     assert two.value("SELECT coalesce(current_setting('app.x', true), '')") == ""
+
+
+def test_value_that_has_become_invalid(pooled, cluster):
+    """What a setting names is dropped: the client reads so, and its command has not run."""
+    cluster.sql(
+        "CREATE TEXT SEARCH CONFIGURATION public.gone (COPY = simple)",
+        "CREATE TABLE IF NOT EXISTS public.written (i int)",
+        "TRUNCATE public.written",
+        "GRANT ALL ON public.written TO public",
+        database="app",
+    )
+    pooled.use(size=1)
+    one, two = pooled.wire(), pooled.wire()
+    one.run("SET default_text_search_config = 'public.gone'")
+    assert two.value("SHOW default_text_search_config") != "public.gone"
+    cluster.sql("DROP TEXT SEARCH CONFIGURATION public.gone", database="app")
+    one.send(query("INSERT INTO public.written VALUES (1)"))
+    reply = one.read()
+    assert (reply.kind, reply.sqlstate) == ("E", "22023")
+    assert "default_text_search_config" in reply.fields["M"]
+    assert two.value("SELECT count(*) FROM public.written") == "0"

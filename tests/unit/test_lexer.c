@@ -21,7 +21,7 @@ static void assert_names_of(const char *sql, size_t length, const char *expected
 {
     struct buffer names = {0};
 
-    if (!lexer_custom_names(sql, length, append_name, &names))
+    if ((lexer_settings(sql, length, append_name, &names) & LEXER_NAMES_MISSED) != 0)
         append_name("?", &names);
     buffer_append(&names, "", 1);
     if (strcmp((const char *)buffer_bytes(&names), expected) != 0)
