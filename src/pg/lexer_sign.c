@@ -60,8 +60,7 @@ static bool ends_statement(const struct lexer_token *token)
            lexer_token_is_word(token, "loop");
 }
 
-static void take_seed(struct signs *signs, struct context *context,
-                      const struct lexer_token *token)
+static void take_seed(struct signs *signs, struct context *context, const struct lexer_token *token)
 {
     bool is_seed = is_name(token, "seed");
     if (context->sets) {
@@ -76,8 +75,7 @@ static void take_seed(struct signs *signs, struct context *context,
     bool is_text = token->kind == LEXER_TOKEN_STRING || token->kind == LEXER_TOKEN_DOLLAR;
     if (context->call && is_text && token->length == 4 && strncasecmp(token->at, "seed", 4) == 0)
         signs->found |= LEXER_SETS_SEED;
-    context->call =
-        lexer_token_is_symbol(token, '(') && is_name(&context->last, "set_config");
+    context->call = lexer_token_is_symbol(token, '(') && is_name(&context->last, "set_config");
 }
 
 static void take_word(struct signs *signs, const struct context *context,

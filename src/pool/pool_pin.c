@@ -19,8 +19,8 @@ bool pool_pin(struct pool *pool, bool forced)
     do {
         if (count >= most && !forced)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(
-        &pool->pinned, &count, count + 1, memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&pool->pinned, &count, count + 1,
+                                                    memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 
