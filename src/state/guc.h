@@ -38,8 +38,9 @@ struct guc_set *guc_merge(const struct guc_set *under, const struct guc_set *ove
  * Appends the SQL that brings a session from one state to another: one simple query text (no
  * message around it) and one implicit transaction: SELECTs of set_config(), with NULL for what is
  * to be RESET, in an order that permissions allow. The replies are RowDescription, one DataRow and
- * CommandComplete for each SELECT, perhaps behind other CommandCompletes. Right under any standard_conforming_strings, search_path and
- * client_encoding. Appends nothing and returns false where the sets are equal.
+ * CommandComplete for each SELECT, perhaps behind other CommandCompletes. Right under any
+ * standard_conforming_strings, search_path and client_encoding. Appends nothing and returns false
+ * where the sets are equal.
  *
  * Statements that `to` has not, or has otherwise, are DEALLOCATEd ahead of all that; none is
  * prepared here, since each PREPARE needs a query of its own (session/replay.h).
