@@ -57,12 +57,14 @@ void client_prepare_parse(struct server *server, struct batch *batch, struct sta
 }
 
 void client_prepare_describe(struct server *server, struct batch *batch, const char *name,
-                             struct statement *statement)
+                             struct statement *statement, bool tells)
 {
+    struct server_undo *undo = server_undo_new(name, statement);
+    undo->tells = tells;
+    server->named_pending += tells;
     request_describe(batch_made_begin(batch), 'S', statement->name);
     batch_made_end(batch);
-    client_statement_push(server, PIPELINE_DESCRIBE, true, SERVER_NOTE_SHAPE,
-                          server_undo_new(name, statement));
+    client_statement_push(server, PIPELINE_DESCRIBE, true, SERVER_NOTE_SHAPE, undo);
 }
 
 /* ---- The shape ---- */
@@ -78,7 +80,7 @@ static enum client_prepare_answer prepare_check(struct server *server, struct ba
         return CLIENT_PREPARE_CHANGED;
     server->checking = statement_retain(statement);
     client_prepare_parse(server, batch, statement);
-    client_prepare_describe(server, batch, name, statement);
+    client_prepare_describe(server, batch, name, statement, false);
     client_prepare_evict(server, batch);
     request_flush(batch_made_begin(batch));
     batch_made_end(batch);
@@ -102,7 +104,7 @@ enum client_prepare_answer client_prepare_named(struct client *client, struct ba
         return CLIENT_PREPARE_DONE;
     client_prepare_parse(server, batch, statement);
     if (named->shape == STATEMENT_SHAPE_UNKNOWN)
-        client_prepare_describe(server, batch, name, statement);
+        client_prepare_describe(server, batch, name, statement, false);
     else
         *statement_cache_use(server->prepared, statement) = STATEMENT_SHAPE_NONE;
     client_prepare_evict(server, batch);

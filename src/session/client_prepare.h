@@ -36,9 +36,10 @@ void client_prepare_close(struct server *server, struct batch *batch, const char
 void client_prepare_parse(struct server *server, struct batch *batch, struct statement *statement);
 /* The same of one that nobody is to use: it is not taken into the cache. */
 void client_prepare_unused(struct server *server, struct batch *batch, struct statement *statement);
-/* Asks for the shape of a statement that was just prepared for this name of the client's. */
+/* Asks for the shape of a statement that was just prepared for this name of the client's. `tells`:
+ * by its own Parse, whose answer it gets with this one: an error here is that Parse's. */
 void client_prepare_describe(struct server *server, struct batch *batch, const char *name,
-                             struct statement *statement);
+                             struct statement *statement, bool tells);
 /* The least recently used statements leave a server connection that has more than its limit. */
 void client_prepare_evict(struct server *server, struct batch *batch);
 /* Makes sure that the server connection has the client's statement of this name. */

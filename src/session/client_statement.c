@@ -251,7 +251,7 @@ static void statement_try_name(struct server *server, struct batch *batch, const
 {
     request_parse(batch_made_begin(batch), name, content, length);
     batch_made_end(batch);
-    client_statement_push(server, PIPELINE_PARSE, false, SERVER_NOTE_NONE, NULL);
+    client_statement_push(server, PIPELINE_PARSE, true, SERVER_NOTE_NONE, NULL);
     client_prepare_close(server, batch, name);
 }
 
@@ -284,8 +284,8 @@ static enum client_statement_answer statement_parse_named(struct client *client,
     batch_made_end(batch);
     struct server_undo *undo = server_undo_new(name, statement);
     undo->cached = !cached;
-    client_statement_push(server, PIPELINE_PARSE, by_sql, SERVER_NOTE_NAMED, undo);
-    client_prepare_describe(server, batch, name, statement);
+    client_statement_push(server, PIPELINE_PARSE, true, SERVER_NOTE_NAMED, undo);
+    client_prepare_describe(server, batch, name, statement, true);
     client_prepare_evict(server, batch);
     statement_release(&statement);
     return CLIENT_STATEMENT_TAKEN;

@@ -320,6 +320,7 @@ static bool lease_is_kept(const struct client *client)
 static void lease_end(struct client *client, struct server *server)
 {
     server->reset_needed |= server->lend != NULL; /* nobody has asked what it still has */
+    server->reset_needed |= client->settings->state == SETTINGS_STATE_RESET;
     client_lend_end(server);
     client->server = NULL;
     server->client = NULL;
@@ -335,8 +336,6 @@ static void lease_end(struct client *client, struct server *server)
         client_set_state(client, CLIENT_IDLE);
     }
     server->look = 0;
-    if (client->settings->state == SETTINGS_STATE_RESET)
-        server->reset_needed = true;
     server->reset_needed |= server->undo_due;
     server->undo_due = false;
     server->reset_needed |= server->hears;

@@ -91,6 +91,7 @@ struct server_undo {
     uint64_t shape;              /* of the statement, as the client knew it */
     struct failure *refusal;     /* owned reference: what the client reads in place of the error */
     bool cached;                 /* statement was added to the server's cache */
+    bool tells;                  /* a Describe: the client is owed its ParseComplete */
     char name[];                 /* the client's name of it; of a SET: the setting's */
 };
 
@@ -276,8 +277,9 @@ void server_done(const struct pipeline_entry *entry, enum pipeline_end end, void
 /* server_shape.c: a reply to an own Describe; of use with NOTE_SHAPE and NOTE_LEND; `frame` may be
  * there in part.
  */
-void server_take_shape(struct server *server, const struct pipeline_entry *entry,
-                       const struct frame *frame, size_t available);
+void server_take_shape(struct server *server, struct batch *batch,
+                       const struct pipeline_entry *entry, const struct frame *frame,
+                       size_t available);
 /* Nothing waits for a statement's shape any more. */
 void server_end_check(struct server *server);
 

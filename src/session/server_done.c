@@ -186,6 +186,8 @@ static void done_undo(struct server *server, enum server_note note, struct serve
     case SERVER_NOTE_SHAPE:
         if (server->checking == undo->statement)
             server_end_check(server);
+        if (undo->tells)
+            done_forget_name(server, undo);
         break;
     default:
         break;
@@ -217,7 +219,8 @@ void server_done(const struct pipeline_entry *entry, enum pipeline_end end, void
     struct server *server = context;
     enum server_note note = entry->note;
     struct server_undo *undo = entry->subject;
-    server->named_pending -= note == SERVER_NOTE_NAMED;
+    server->named_pending -=
+        note == SERVER_NOTE_NAMED || (note == SERVER_NOTE_SHAPE && undo != NULL && undo->tells);
     server->closes_pending -= note == SERVER_NOTE_CLOSE;
     server->prepares_pending -= note == SERVER_NOTE_PREPARE;
     server->unnamed_pending -= note == SERVER_NOTE_UNNAMED;

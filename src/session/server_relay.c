@@ -74,7 +74,7 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
     bool is_ours = at != NULL && head.ours;
     struct server_undo *undo = NULL;
     if (is_ours && head.kind == PIPELINE_DESCRIBE)
-        server_take_shape(server, &head, frame, frame->size);
+        server_take_shape(server, batch, &head, frame, frame->size);
     if (frame->type == MESSAGE_ERROR_RESPONSE && at != NULL &&
         head.note == SERVER_NOTE_NAME_TAKEN) {
         const struct server_undo *source = head.subject;
@@ -161,13 +161,14 @@ static bool relay_may_stream(const struct server *server, const struct frame *fr
 }
 
 /* The first piece of a message that goes by in pieces. */
-static void relay_begin_stream(struct server *server, const struct frame *frame, size_t available)
+static void relay_begin_stream(struct server *server, struct batch *batch,
+                               const struct frame *frame, size_t available)
 {
     const struct pipeline_entry *head = pipeline_head(&server->pipeline);
     bool is_ours = head != NULL && head->ours;
     bool unseen = is_ours || (head != NULL && head->note == SERVER_NOTE_CHANGED);
     if (is_ours && head->kind == PIPELINE_DESCRIBE)
-        server_take_shape(server, head, frame, available);
+        server_take_shape(server, batch, head, frame, available);
     enum pipeline_verdict verdict = pipeline_reply(&server->pipeline, frame->type);
     if (verdict == PIPELINE_VIOLATION)
         server->violated = frame->type;
@@ -212,7 +213,7 @@ static size_t relay_take(struct server *server, struct batch *batch, const uint8
         case FRAME_PART:
             if (!relay_may_stream(server, &frame))
                 return (size_t)(at - bytes);
-            relay_begin_stream(server, &frame, left);
+            relay_begin_stream(server, batch, &frame, left);
             if (server->passing_forward)
                 batch_add(batch, at, left);
             at = end;

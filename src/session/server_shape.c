@@ -4,6 +4,7 @@
  */
 #include "pg/frame.h"
 #include "pg/message.h"
+#include "session/batch.h"
 #include "session/client.h"
 #include "session/client_lend.h"
 #include "session/server.h"
@@ -15,13 +16,17 @@ void server_end_check(struct server *server)
     statement_release(&server->checking);
 }
 
-static void shape_learned(struct server *server, const struct pipeline_entry *entry, uint64_t shape)
+static void shape_learned(struct server *server, struct batch *batch,
+                          const struct pipeline_entry *entry, uint64_t shape)
 {
+    static const uint8_t parse_complete[] = {MESSAGE_PARSE_COMPLETE, 0, 0, 0, 4};
     const struct server_undo *undo = entry->subject;
     if (entry->note == SERVER_NOTE_LEND)
         client_lend_learn(server, undo, shape);
     if (entry->note != SERVER_NOTE_SHAPE)
         return;
+    if (undo->tells && server->client != NULL)
+        batch_add(batch, parse_complete, sizeof parse_complete);
     struct client *client = server->client;
     uint64_t *kept = statement_cache_use(server->prepared, undo->statement);
     if (kept != NULL)
@@ -38,14 +43,15 @@ static void shape_learned(struct server *server, const struct pipeline_entry *en
         server_end_check(server);
 }
 
-void server_take_shape(struct server *server, const struct pipeline_entry *entry,
-                       const struct frame *frame, size_t available)
+void server_take_shape(struct server *server, struct batch *batch,
+                       const struct pipeline_entry *entry, const struct frame *frame,
+                       size_t available)
 {
     size_t length = frame->size - FRAME_HEADER_SIZE;
     if (frame->type == MESSAGE_NO_DATA)
-        shape_learned(server, entry, STATEMENT_SHAPE_NONE);
+        shape_learned(server, batch, entry, STATEMENT_SHAPE_NONE);
     else if (frame->type == MESSAGE_ROW_DESCRIPTION && available == frame->size)
-        shape_learned(server, entry, statement_shape_of(frame->body, length));
+        shape_learned(server, batch, entry, statement_shape_of(frame->body, length));
     else if (frame->type == MESSAGE_ROW_DESCRIPTION)
-        shape_learned(server, entry, statement_shape_of_long(length));
+        shape_learned(server, batch, entry, statement_shape_of_long(length));
 }
