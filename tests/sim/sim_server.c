@@ -67,8 +67,9 @@ static void check_own(struct sim_backend *backend, const struct sim_statement *s
     sim_require(is_cleaning || session->status == MESSAGE_IDLE,
                 "server %u: pgsluice's own %.60s within the transaction of client %u", backend->pid,
                 statement->text, backend->client);
-    sim_require(statement->kind == SIM_SET_CONFIG || statement->kind == SIM_QUESTION ||
-                    statement->kind == SIM_DISCARD_ALL || is_cleaning,
+    sim_require(statement->kind == SIM_SET_CONFIG || statement->kind == SIM_CALM ||
+                    statement->kind == SIM_QUESTION || statement->kind == SIM_DISCARD_ALL ||
+                    is_cleaning,
                 "server %u: a statement without a token: %s", backend->pid, statement->text);
 }
 

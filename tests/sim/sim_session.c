@@ -285,6 +285,8 @@ static bool run_kind(struct sim_session *session, const struct sim_statement *st
     case SIM_SET_CONFIG:
         run_set_config(session, statement, described);
         break;
+    case SIM_CALM:
+        break;
     case SIM_QUESTION:
         run_question(session, statement);
         break;

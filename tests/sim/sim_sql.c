@@ -43,6 +43,7 @@ static const struct {
     {"ROWS ", SIM_ROWS, "SELECT 1"},
     {"COPY IN", SIM_COPY_IN, "COPY 1"},
     {"COPY OUT", SIM_COPY_OUT, "COPY 1"},
+    {"SET TRANSACTION ", SIM_CALM, "SET"},
     {"SET LOCAL ", SIM_SET_LOCAL, "SET"},
     {"SET ", SIM_SET, "SET"},
     {"RESET ", SIM_RESET, "RESET"},

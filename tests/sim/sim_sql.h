@@ -36,6 +36,7 @@ enum sim_kind {
     SIM_DISCARD_ALL,
     SIM_DEALLOCATE_ALL,
     SIM_SET_CONFIG,
+    SIM_CALM, /* ahead of a question: nothing that matters here */
     SIM_QUESTION,
     SIM_UNKNOWN,
 };
