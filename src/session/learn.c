@@ -95,7 +95,8 @@ static void learn_take_shapes(struct server *server)
         if (item->described) {
             prepared.kind = PREPARED_FOLLOWS;
             prepared.shape = item->shape;
-            prepared.context = prepared_has_strings(row->value) ? learn_context(server) : 0;
+            prepared.parameters = item->parameters;
+            prepared.context = prepared_depends_on_settings(row->value) ? learn_context(server) : 0;
         }
         learn_set(row, prepared);
     }

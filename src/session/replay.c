@@ -3,6 +3,7 @@
 #include "pg/frame.h"
 #include "pg/message.h"
 #include "pg/pairs.h"
+#include "pg/reader.h"
 #include "pg/reply.h"
 #include "pg/request.h"
 #include "pg/sqlstate.h"
@@ -116,6 +117,15 @@ static struct replay_item *replay_current(struct server *server)
     return replay != NULL && replay->at < replay->count ? &replay->items[replay->at] : NULL;
 }
 
+void replay_take_parameters(struct server *server, const struct frame *frame)
+{
+    struct replay_item *item = replay_current(server);
+    struct reader reader;
+    reader_init_frame(&reader, frame);
+    if (item != NULL)
+        item->parameters = reader_uint16(&reader);
+}
+
 void replay_take_shape(struct server *server, const struct frame *frame)
 {
     struct replay_item *item = replay_current(server);
@@ -186,7 +196,8 @@ static struct guc_set *replay_stand_in(struct server *server, struct buffer *sql
             continue;
         if (item->prepared)
             prepared_write_deallocate(sql, item->pair_name);
-        prepared_write_broken(sql, item->pair_name, replay_note_broken(server, item));
+        prepared_write_broken(sql, item->pair_name, prepared_read(item->value).parameters,
+                              replay_note_broken(server, item));
         struct buffer value = {0};
         prepared_write(&value, &(struct prepared){.kind = PREPARED_BROKEN, .text = ""});
         struct guc_set *next = guc_with(state, item->pair_name, (const char *)buffer_bytes(&value));

@@ -30,6 +30,7 @@ struct replay_item {
     size_t row;          /* learning: of the question's answer */
     bool prepared;       /* its PREPARE has succeeded */
     bool described;      /* `shape` is known */
+    uint16_t parameters; /* how many it has, once it is described */
     uint64_t shape;      /* of its result: statement.h */
     struct buffer error; /* body of the ErrorResponse to one of the two */
 };
@@ -63,6 +64,7 @@ bool replay_goes_on(struct server *server);
 void replay_free(struct replay **replay);
 
 /* What the server says to these messages: */
+void replay_take_parameters(struct server *server, const struct frame *frame);
 void replay_take_shape(struct server *server, const struct frame *frame);
 void replay_take_error(struct server *server, const struct frame *frame);
 void replay_done(struct server *server, const struct pipeline_entry *entry);

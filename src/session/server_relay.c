@@ -129,6 +129,10 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
         if (is_ours && head.note == SERVER_NOTE_RESULT)
             replay_take_shape(server, frame);
         break;
+    case MESSAGE_PARAMETER_DESCRIPTION:
+        if (is_ours && head.note == SERVER_NOTE_RESULT)
+            replay_take_parameters(server, frame);
+        break;
     case MESSAGE_DATA_ROW:
         if (is_ours && head.note == SERVER_NOTE_ASK && server->question != NULL)
             question_take_row(server->question, frame->body, frame->size - FRAME_HEADER_SIZE);

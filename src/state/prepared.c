@@ -1,6 +1,6 @@
 /*
  * prepared.c: a pair's value is "k", the shape and the context in sixteen hexadecimal digits each,
- * then the text.
+ * the number of parameters in four, then the text.
  */
 #include "state/prepared.h"
 
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define HEADER_SIZE 33
+#define HEADER_SIZE 37
 static const char kinds[] = {
     [PREPARED_FOLLOWS] = 'f', [PREPARED_STAYS] = 's', [PREPARED_BROKEN] = 'b'};
 
@@ -46,18 +46,18 @@ bool prepared_any(const struct guc_set *set)
 void prepared_write(struct buffer *value, const struct prepared *prepared)
 {
     char header[HEADER_SIZE + 1];
-    snprintf(header, sizeof header, "%c%016" PRIx64 "%016" PRIx64, kinds[prepared->kind],
-             prepared->shape, prepared->context);
+    snprintf(header, sizeof header, "%c%016" PRIx64 "%016" PRIx64 "%04" PRIx16,
+             kinds[prepared->kind], prepared->shape, prepared->context, prepared->parameters);
     buffer_append(value, header, HEADER_SIZE);
     buffer_append(value, prepared->text, strlen(prepared->text) + 1);
 }
 
-/* Sixteen hexadecimal digits. */
-static uint64_t read_number(const char *digits)
+/* Of so many hexadecimal digits. */
+static uint64_t read_number(const char *digits, size_t count)
 {
     char number[17];
-    memcpy(number, digits, 16);
-    number[16] = '\0';
+    memcpy(number, digits, count);
+    number[count] = '\0';
     return strtoull(number, NULL, 16);
 }
 
@@ -70,8 +70,9 @@ struct prepared prepared_read(const char *value)
         if (value[0] == kinds[i])
             prepared.kind = (enum prepared_kind)i;
     }
-    prepared.shape = read_number(value + 1);
-    prepared.context = read_number(value + 17);
+    prepared.shape = read_number(value + 1, 16);
+    prepared.context = read_number(value + 17, 16);
+    prepared.parameters = (uint16_t)read_number(value + 33, 4);
     prepared.text = value + HEADER_SIZE;
     return prepared;
 }
@@ -120,12 +121,22 @@ bool prepared_can_follow(const char *text, bool plain_backslashes)
     }
 }
 
-bool prepared_has_strings(const char *text)
+static bool has_digit_or_backslash(const struct lexer_token *token)
+{
+    for (size_t i = 0; i < token->length; i++) {
+        if ((token->at[i] >= '0' && token->at[i] <= '9') || token->at[i] == '\\')
+            return true;
+    }
+    return false;
+}
+
+bool prepared_depends_on_settings(const char *text)
 {
     struct lexer_token_source source = {text, text + strlen(text)};
     for (;;) {
         struct lexer_token token = lexer_token_next(&source);
-        if (token.kind == LEXER_TOKEN_STRING || token.kind == LEXER_TOKEN_DOLLAR)
+        if ((token.kind == LEXER_TOKEN_STRING || token.kind == LEXER_TOKEN_DOLLAR) &&
+            has_digit_or_backslash(&token))
             return true;
         if (token.kind == LEXER_TOKEN_END)
             return false;
@@ -156,12 +167,18 @@ void prepared_write_deallocate(struct buffer *sql, const char *pair_name)
 }
 
 /* Planning works the constant out, and fails: so EXPLAIN EXECUTE does too. */
-void prepared_write_broken(struct buffer *sql, const char *pair_name, size_t number)
+void prepared_write_broken(struct buffer *sql, const char *pair_name, unsigned parameters,
+                           size_t number)
 {
-    char rest[120];
+    char part[120];
     write_text(sql, "PREPARE ");
     write_identifier(sql, pair_name + sizeof PREPARED_PREFIX - 1);
-    snprintf(rest, sizeof rest,
-             " AS SELECT '" PREPARED_MARKER "%zu'::pg_catalog.text::pg_catalog.int4;", number);
-    write_text(sql, rest);
+    snprintf(part, sizeof part,
+             " AS SELECT '" PREPARED_MARKER "%zu'::pg_catalog.text::pg_catalog.int4", number);
+    write_text(sql, part);
+    for (unsigned i = 1; i <= parameters; i++) {
+        snprintf(part, sizeof part, ",$%u::pg_catalog.text", i);
+        write_text(sql, part);
+    }
+    write_text(sql, ";");
 }

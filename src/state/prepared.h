@@ -36,7 +36,8 @@ enum prepared_kind {
 /* A pair's value, taken apart. */
 struct prepared {
     enum prepared_kind kind;
-    uint64_t shape;   /* hash of its result's columns */
+    uint64_t shape; /* hash of its result's columns */
+    uint16_t parameters;
     uint64_t context; /* hash of the settings that its constants depend on; 0: on none */
     const char *text; /* ends with a zero byte */
 };
@@ -52,17 +53,21 @@ struct prepared prepared_read(const char *value);
  * it is read ('now'). `plain_backslashes`: standard_conforming_strings is on.
  */
 bool prepared_can_follow(const char *text, bool plain_backslashes);
-/* True where the text has constants whose meaning may depend on settings. */
-bool prepared_has_strings(const char *text);
+/*
+ * True where the text has constants whose meaning may depend on settings: strings with a digit
+ * (dates, times and intervals have one) or a backslash.
+ */
+bool prepared_depends_on_settings(const char *text);
 
 /* Appends DEALLOCATE of the statement that a pair names, with a semicolon. */
 void prepared_write_deallocate(struct buffer *sql, const char *pair_name);
 /*
  * Appends PREPARE of what stands for the statement that a pair names where it is PREPARED_BROKEN,
- * with a semicolon: whoever executes it gets an error whose message has PREPARED_MARKER and the
- * number in it.
+ * with as many parameters and a semicolon: whoever executes it gets an error whose message has
+ * PREPARED_MARKER and the number in it.
  */
-void prepared_write_broken(struct buffer *sql, const char *pair_name, size_t number);
+void prepared_write_broken(struct buffer *sql, const char *pair_name, unsigned parameters,
+                           size_t number);
 #define PREPARED_MARKER "pgsluice_broken_"
 
 #endif

@@ -66,10 +66,10 @@ static void test_value_tells_what_it_was_made_of(void **state)
 {
     (void)state;
     static const struct prepared all[] = {
-        {PREPARED_FOLLOWS, 0, 0, "PREPARE a AS SELECT 1"},
-        {PREPARED_STAYS, UINT64_MAX, 1, ""},
-        {PREPARED_BROKEN, 1, UINT64_MAX, "\xc3\xa9"},
-        {PREPARED_FOLLOWS, 0x0123456789abcdef, 0xfedcba9876543210, "f"},
+        {PREPARED_FOLLOWS, 0, 0, 0, "PREPARE a AS SELECT 1"},
+        {PREPARED_STAYS, UINT64_MAX, UINT16_MAX, 1, ""},
+        {PREPARED_BROKEN, 1, 10, UINT64_MAX, "\xc3\xa9"},
+        {PREPARED_FOLLOWS, 0x0123456789abcdef, 1, 0xfedcba9876543210, "f"},
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct buffer value = {0};
@@ -78,6 +78,7 @@ static void test_value_tells_what_it_was_made_of(void **state)
         assert_int_equal(read.kind, all[i].kind);
         assert_true(read.shape == all[i].shape);
         assert_true(read.context == all[i].context);
+        assert_int_equal(read.parameters, all[i].parameters);
         assert_string_equal(read.text, all[i].text);
         buffer_release(&value);
     }
@@ -117,14 +118,14 @@ static void test_only_one_prepare_alone_can_follow(void **state)
     assert_true(prepared_can_follow("PREPARE q AS SELECT 'a'", false));
 }
 
-static void test_strings_are_found(void **state)
+static void test_constants_that_settings_change_are_found(void **state)
 {
     (void)state;
-    assert_true(prepared_has_strings("PREPARE q AS SELECT 'a'"));
-    assert_true(prepared_has_strings("PREPARE q AS SELECT 1, $$a$$"));
-    assert_true(prepared_has_strings("PREPARE q AS SELECT E''"));
-    assert_false(prepared_has_strings("PREPARE q AS SELECT $1 -- 'a'"));
-    assert_false(prepared_has_strings("PREPARE \"'q'\" AS SELECT 1 /* 'a' */"));
+    assert_true(prepared_depends_on_settings("PREPARE q AS SELECT '1 May'::date"));
+    assert_true(prepared_depends_on_settings("PREPARE q AS SELECT 1, $$1$$"));
+    assert_true(prepared_depends_on_settings("PREPARE q AS SELECT 'a\\b'"));
+    assert_false(prepared_depends_on_settings("PREPARE q AS SELECT 'a', 1, $1 -- '1'"));
+    assert_false(prepared_depends_on_settings("PREPARE \"'1'\" AS SELECT 1 /* '1' */"));
 }
 
 static void test_texts_quote_names(void **state)
@@ -132,11 +133,12 @@ static void test_texts_quote_names(void **state)
     (void)state;
     struct buffer sql = {0};
     prepared_write_deallocate(&sql, "prepare:A \"b\"; c");
-    prepared_write_broken(&sql, "prepare:q", 12);
+    prepared_write_broken(&sql, "prepare:q", 2, 12);
     buffer_append(&sql, "", 1);
     assert_string_equal((const char *)buffer_bytes(&sql),
                         "DEALLOCATE \"A \"\"b\"\"; c\";PREPARE \"q\" AS SELECT '" PREPARED_MARKER
-                        "12'::pg_catalog.text::pg_catalog.int4;");
+                        "12'::pg_catalog.text::pg_catalog.int4"
+                        ",$1::pg_catalog.text,$2::pg_catalog.text;");
     buffer_release(&sql);
 }
 
@@ -147,7 +149,7 @@ int main(void)
         cmocka_unit_test(test_pairs_that_are_statements),
         cmocka_unit_test(test_value_tells_what_it_was_made_of),
         cmocka_unit_test(test_only_one_prepare_alone_can_follow),
-        cmocka_unit_test(test_strings_are_found),
+        cmocka_unit_test(test_constants_that_settings_change_are_found),
         cmocka_unit_test(test_texts_quote_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
