@@ -70,6 +70,14 @@ static void watch_unpin(struct server *server, unsigned pins)
         client_pin_set(client, client->pins & ~pins);
 }
 
+/* What is created without a schema is temporary. */
+static bool watch_creates_temporary(const struct server *server)
+{
+    const struct client *client = server->client;
+    const char *path = client != NULL ? guc_find(client->gucs, "search_path") : NULL;
+    return path != NULL && strstr(path, "pg_temp") != NULL;
+}
+
 /* Commands whose tag ends in a count, and that may draw values from sequences. */
 static bool watch_may_draw(const struct frame *frame)
 {
@@ -155,9 +163,13 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
     case TAG_OTHER:
         server->drew |= watch_may_draw(frame);
         break;
-    case TAG_CLOSE_CURSOR:
     case TAG_CREATE_TABLE:
     case TAG_CREATE_OTHER:
+        server->look |= ASK_OBJECTS; /* temporary perhaps, by the search_path */
+        if (watch_creates_temporary(server))
+            deny_watch(server, tag);
+        break;
+    case TAG_CLOSE_CURSOR:
     case TAG_BEGIN:
     case TAG_COMMIT:
     case TAG_ROLLBACK:

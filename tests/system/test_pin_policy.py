@@ -229,6 +229,15 @@ def test_denied_where_the_question_fails(denied):
     assert one.value("SELECT 1") == "1"
 
 
+def test_denied_by_the_search_path(denied):
+    one = denied.wire()
+    one.run("SET search_path = pg_temp, public")
+    assert refused(one.ask(query("CREATE TABLE mine (i int)")), "0A000", "temporary") == "I"
+    one.run("BEGIN")
+    assert refused(one.ask(query("CREATE TABLE mine (i int)")), "0A000", "temporary") == "E"
+    one.run("ROLLBACK")
+
+
 # -- warn ------------------------------------------------------------------------------------------
 
 

@@ -89,3 +89,14 @@ def test_pin_of_a_function(two):
     daemon, one, _ = two
     one.run("DO $$ BEGIN EXECUTE 'CREATE TE' || 'MP TABLE mine (i int)'; END $$")
     expect_pins(daemon, "", "TEMPORARY")
+
+
+def test_pin_of_the_search_path(two):
+    """Neither the text nor the tag of this command says that the table is temporary."""
+    daemon, one, _ = two
+    one.run("SET search_path = pg_temp, public")
+    one.run("CREATE TABLE mine (i int)")
+    expect_pins(daemon, "", "TEMPORARY")
+    one.run("INSERT INTO mine VALUES (1)")
+    one.run("DROP TABLE mine")
+    expect_pins(daemon, "", "")
