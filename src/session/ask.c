@@ -190,7 +190,7 @@ void ask_take_answer(struct server *server)
             pins = (pins & ~(unsigned)PIN_ASKABLE) | question->pins;
         deny_take_pins(client, server, pins);
         learn_pin(client, server);
-        if (asked_objects)
+        if (asked_objects && server->client == client) /* it may have been closed */
             client_listen_take_answer(client, server, &question->channels);
     } else if (question->pins != 0 || question->channels.count > 0) {
         server->reset_needed = true; /* its client has gone and left it there */

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "config/settings.h"
+#include "io/loop.h"
 #include "pg/frame.h"
 #include "pg/message.h"
 #include "pg/reply.h"
@@ -72,6 +73,13 @@ static bool listen_has_own(const struct listening *listening)
 bool client_listen_keeps(const struct client *client)
 {
     return client->listening != NULL && client->listening->state != LISTENING_SHARED;
+}
+
+bool client_listen_holds(const struct server *server)
+{
+    return server->handing || server->ready_held ||
+           (server->undo_due && server->transaction_status == MESSAGE_IDLE &&
+            client_listen_keeps(server->client));
 }
 
 static struct listening *listen_begin(struct client *client)
@@ -411,6 +419,13 @@ void client_listen_take_answer(struct client *client, struct server *server,
 {
     struct listening *listening = client->listening;
     server->relistens = false;
+    if (server->undo_due) {
+        /* What it did was refused, and is undone by a reset; what it listened to before is handed
+         * over ahead of that. */
+        if (client_listen_keeps(client))
+            server->deadline = loop_now(server->worker->loop) + LEASE_CLEANING_LIMIT;
+        return;
+    }
     if (listening == NULL && (channels->count == 0 || client->settings->mode == SETTINGS_SESSION))
         return;
     if (listening == NULL)

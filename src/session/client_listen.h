@@ -68,6 +68,9 @@ struct listening {
 
 /* How many channels the client has. */
 unsigned client_listen_count(const struct client *client);
+/* True while its messages must wait: for a hand-over, for its ReadyForQuery, or for the end of what
+ * was refused. */
+bool client_listen_holds(const struct server *server);
 /* True while it keeps its server connection, because that hears for it. */
 bool client_listen_keeps(const struct client *client);
 /* At the client's end. */

@@ -21,6 +21,7 @@
 #include "session/cancel.h"
 #include "session/client.h"
 #include "session/client_lend.h"
+#include "session/client_listen.h"
 #include "session/client_statement.h"
 #include "session/client_text.h"
 #include "session/deny.h"
@@ -315,7 +316,7 @@ static bool relay_server_holds(const struct server *server)
 {
     return server->state != SERVER_LEASED || pipeline_must_hold(&server->pipeline) ||
            cancel_must_hold(server) || server->question != NULL || /* its state is asked for */
-           server->handing || server->ready_held || server->pipeline.count > RELAY_MAX_OUTSTANDING;
+           client_listen_holds(server) || server->pipeline.count > RELAY_MAX_OUTSTANDING;
 }
 
 static enum relay_step relay_leased(struct client *client, struct batch *batch,

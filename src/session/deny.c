@@ -29,6 +29,19 @@ void deny_lease(struct client *client, struct server *server)
                        pool_pinned(client->pool) >= pool_max_pinned(client->pool));
 }
 
+/* A ReadyForQuery to the client. What is put in front of its first message begins no cycle: where
+ * the client had to wait for it, the lease would end before it has begun. */
+static bool deny_owes_ready(const struct pipeline *pipeline)
+{
+    for (unsigned i = 0; pipeline->ready_owed > 0 && i < pipeline->count; i++) {
+        const struct pipeline_entry *entry =
+            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
+        if (!entry->ours && ((PIPELINE_READY_KINDS >> entry->kind) & 1u) != 0)
+            return true;
+    }
+    return false;
+}
+
 bool deny_must_wait(const struct server *server, uint8_t type)
 {
     switch (type) {
@@ -42,7 +55,7 @@ bool deny_must_wait(const struct server *server, uint8_t type)
     }
     if (pipeline_is_in_copy(&server->pipeline)) /* which ignores a Sync */
         return false;
-    return server->pipeline.ready_owed > 0 || server->refusal != NULL;
+    return server->refusal != NULL || deny_owes_ready(&server->pipeline);
 }
 
 /* True where the client may be pinned without further ado. */
@@ -58,7 +71,7 @@ bool deny_expect(struct client *client)
     if (deny_may_pin(client, server))
         return false;
     server->guarded = true;
-    if (server->pipeline.ready_owed > 0)
+    if (deny_owes_ready(&server->pipeline))
         return true;
     server->deny_due = true;
     return false;

@@ -413,9 +413,12 @@ static void server_sweep_deadline(struct server *server)
         server_cancel_again(server, server->cancelled_at, 0);
         server_close(server, NULL, "did not become clean in time");
         break;
+    case SERVER_LEASED:
+        if (server->undo_due)
+            server_close(server, NULL, "could not be reset in time");
+        break;
     case SERVER_NEW:
     case SERVER_IDLE:
-    case SERVER_LEASED:
     case SERVER_MOVING:
     case SERVER_CLOSED:
         break;

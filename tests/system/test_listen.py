@@ -518,6 +518,44 @@ def test_changed_client_encoding(pooled):
     assert errors(one.read_to_the_end()) == ["0A000"]
 
 
+@pytest.mark.parametrize("state", ["always", "reset"])
+def test_listening_under_other_ways_of_state(pooled, state):
+    pooled.use(state=state)
+    one, other = pooled.wire(), pooled.wire()
+    one.run("LISTEN a")
+    for number in range(5):
+        other.run(f"NOTIFY a, '{number}'")
+        assert heard([one.read()]) == [("a", str(number))]
+        assert heard(one.ask(query(f"NOTIFY a, 'own {number}'"))) == [("a", f"own {number}")]
+    one.run("UNLISTEN a")
+    other.run("NOTIFY a")
+    assert one.is_silent()
+
+
+def test_listening_does_not_count_as_pinned(pooled):
+    """It is no reason to refuse LISTEN that clients may not be pinned."""
+    pooled.use(pin="deny")
+    one, other = pooled.wire(), pooled.wire()
+    one.run("LISTEN a")
+    assert errors(one.ask(query("LISTEN b; CREATE TEMP TABLE t (i int)"))) != []
+    other.run("NOTIFY a, '1'; NOTIFY b, '2'")
+    assert notification(one.read()) == ("a", "1")
+    assert heard(one.ask(query("NOTIFY a, '3'"))) == [("a", "3")]
+
+
+def test_hand_over_is_tried_again(pooled):
+    """Behind a later transaction: here once its client_encoding is that of the shared connection."""
+    one, other = pooled.wire(client_encoding="LATIN1"), pooled.wire()
+    one.run("LISTEN a")
+    one.run("SELECT 1")
+    rows = pooled.daemon.console("SHOW CLIENTS")
+    assert sorted(row["pinned"] for row in rows if row["database"] == "app") == ["", "LISTEN"]
+    one.run("SET client_encoding = 'UTF8'")
+    wait_shared(pooled.daemon)
+    other.run("NOTIFY a, 'größe'")
+    assert notification(one.read()) == ("a", "größe")
+
+
 def test_session_mode_is_as_ever(pooled):
     pooled.use(mode="session")
     one, other = pooled.wire(), pooled.wire()
