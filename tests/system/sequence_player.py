@@ -8,7 +8,7 @@ import struct
 import time
 
 from sequences import FOR_LIFE, Step
-from wire import Wire, plain
+from wire import Refused, Wire, plain
 
 NOTIFICATION_LIMIT = 5.0  # seconds
 # What ends each pin, in the order in which a careful client tidies up.
@@ -16,7 +16,6 @@ TIDY = {
     "CURSOR": "CLOSE ALL",
     "TEMPORARY": "DISCARD TEMP",
     "ADVISORY": "SELECT pg_advisory_unlock_all()",
-    "LISTEN": "UNLISTEN *",
     "PREPARE": "DEALLOCATE ALL",
 }
 
@@ -72,8 +71,12 @@ class Side:
                 ready -= replies[-1].kind == "Z"
         except (EOFError, ConnectionResetError):
             self.ended = True
-        self._hear(replies)
-        return told(replies) + (["the end of the connection"] if self.ended else []), replies
+            return [*told(replies), "the end of the connection"], replies
+        except TimeoutError:
+            return [*told(replies), "no answer in time"], replies
+        finally:
+            self._hear(replies)
+        return told(replies), replies
 
     def _hear(self, replies):
         for reply in replies:
@@ -138,7 +141,10 @@ class Player:
         settings = self.sequence.startup[number]
         sides = []
         for address, database in self.sides:
-            sides.append(Side(address, user=self.sequence.user, database=database, **settings))
+            try:
+                sides.append(Side(address, user=self.sequence.user, database=database, **settings))
+            except Refused as refused:
+                raise Difference(self.number, f"the login of client {number}", [], [refused]) from None
         client = self.clients[number] = Client(*sides)
         expected, got = (side.parameters() for side in sides)
         if expected != got:

@@ -11,6 +11,8 @@ from sequences import FOR_LIFE, Sequence, Step
 COMMON = """
 CREATE FUNCTION put(name text, value text) RETURNS text LANGUAGE plpgsql AS
   $$ BEGIN RETURN set_config(name, value, false); END $$;
+CREATE FUNCTION put_hidden(value text) RETURNS text LANGUAGE plpgsql AS
+  $$ BEGIN RETURN set_config('app.' || 'tenant', value, false); END $$;
 CREATE FUNCTION put_then_fail(name text, value text) RETURNS text LANGUAGE plpgsql AS
   $$ BEGIN PERFORM set_config(name, value, false); RAISE 'failed after %', name; END $$;
 CREATE FUNCTION put_in_vain(name text, value text) RETURNS text LANGUAGE plpgsql AS
@@ -89,7 +91,9 @@ CUSTOM_SHOWN = "SELECT " + ", ".join(
     "coalesce(current_setting('{}', true), '')".format(name.strip('"')) for name in CUSTOM
 )
 REPORTED = ["TimeZone", "application_name", "DateStyle", "IntervalStyle"]
-NAMES = ["a", "b", "c"]
+# How many parameters what has the name takes. A wrong number would be told before that the transaction
+# has failed, but not by a server connection on which the statement is to be prepared anew.
+NAMES = {"a": 0, "b": 1, "c": 2, "d": 0}
 SQL_NAMES = ["p", "q"]
 TEXTS = [  # and how many parameters each has
     ("SELECT * FROM things ORDER BY i", 0),
@@ -108,10 +112,8 @@ SAVED = ["s", "t"]
 
 # Until the transaction's end a RESET leads to the server's default, not to what the client came with.
 RESETS = re.compile(r"RESET (?!ROLE|SESSION)|DEFAULT|DISCARD ALL|ZONE LOCAL")
-
-
-def resets(step):
-    return RESETS.search(str(step)) is not None
+# Notifications come by a connection with another client's client_encoding; in this one they pin.
+ENCODINGS = re.compile(r"client_encoding|NAMES")
 
 
 class Writer:
@@ -137,11 +139,18 @@ class Writer:
             self.client = self._next_client()
             feature = self.dice.choices(names, weights)[0]
             new = self.end_of_transaction() if self._is_over() else getattr(self, feature)()
-            if not (self.startup[self.client] and any(map(resets, new))):
+            if not any(map(self._is_unfit, new)):
                 steps += new
         for step in steps:
             step.room = self.dice.randrange(60)
         return steps
+
+    def _is_unfit(self, step):
+        words = str(step)
+        return bool(
+            (self.startup[self.client] and RESETS.search(words))
+            or ("listening" in self.features and ENCODINGS.search(words))
+        )
 
     def _is_over(self):
         left = self.open.get(self.client, 0)
@@ -270,12 +279,9 @@ class Writer:
         name = self.pick("work_mem", "enable_seqscan", "search_path")
         return self.run(f"SELECT put('{name}', '{self.pick('64kB', 'on', 'off')}')")
 
-    def functions_custom(self):
-        """Custom settings whose names only a function knows: nobody can ask the server for them."""
-        return self.run(self.pick(
-            f"CALL put_and_commit('app.' || 'tenant', '{self.pick('blue', 'red')}')",
-            f"SELECT put('app.tenant', '{self.pick('blue', 'red')}')",
-        ))  # fmt: skip
+    def session_functions(self):
+        """Custom settings whose names only a function knows; pgsluice is told of the function."""
+        return self.run(f"SELECT put_hidden('{self.pick('blue', 'red')}')", pins=[FOR_LIFE])
 
     def transactions(self):
         if not self.open.get(self.client):
@@ -301,7 +307,7 @@ class Writer:
     def protocol_statements(self):
         """Named and unnamed."""
         name = self.pick("", *NAMES)
-        sql, count = self.dice.choice(TEXTS)
+        sql, count = self.dice.choice([text for text in TEXTS if NAMES.get(name, text[1]) == text[1]])
         way = self.dice.randrange(12)
         if way < 5:
             self.names[self.client, "protocol"] = name, count
@@ -317,7 +323,7 @@ class Writer:
         elif way < 11:
             messages = [["C", "S", name]]
         else:
-            messages = [["P", name, self.pick("SET app.tenant = 'parsed'", sql)], ["D", "S", name]]
+            messages = [["P", name, sql if count else "SET app.tenant = 'parsed'"], ["D", "S", name]]
         return [Step(self.client, [*messages, ["S"]])]
 
     def maybe(self, message):
@@ -325,7 +331,7 @@ class Writer:
 
     def mixed_names(self):
         """Protocol and SQL have one space of names."""
-        return self.sql_statements(NAMES)
+        return self.sql_statements(list(NAMES))
 
     def sql_statements(self, names=SQL_NAMES):
         name = self.dice.choice(names)
@@ -338,17 +344,18 @@ class Writer:
         elif self.chance(0.8):
             name, count = self.names.get((self.client, "SQL"), (name, count))
         arguments = f"({', '.join(self.pick('1', '7') for _ in range(count))})" if count else ""
-        pins = ["PREPARE"]
+        # A constant may mean something else under other settings, and stays where it is then.
+        pins = ["PREPARE"] if "'" in sql else []
         return self.dice.choice([
             lambda: self.run(f"PREPARE {name} AS {sql}", pins=pins),
             lambda: self.run(f"PREPARE {name} AS {sql}", pins=pins),
-            lambda: self.run(f"PREPARE {name} AS {sql}; EXECUTE {name}{arguments}", pins=pins),
+            lambda: self.run(f"PREPARE {name} AS {sql}; EXECUTE {name}{arguments}", pins=["PREPARE"]),
             lambda: self.run(f"PREPARE {name}({', '.join(['text'] * count)}) AS {sql}" if count else
                              f"PREPARE {name} AS {sql}", pins=pins),
         ] if prepares else [
             *[lambda: self.run(f"EXECUTE {name}{arguments}")] * 4,
             lambda: self.run(f"DEALLOCATE {name}"),
-            lambda: self.run("DEALLOCATE ALL", frees=pins),
+            lambda: self.run("DEALLOCATE ALL", frees=["PREPARE"]),
             lambda: self.run("SELECT name, statement, parameter_types FROM pg_prepared_statements"
                              " WHERE from_sql ORDER BY name"),
         ])()  # fmt: skip
@@ -367,12 +374,12 @@ class Writer:
         """A statement whose tables become others between its preparation and its use."""
         sql = self.pick("SELECT * FROM things ORDER BY i", "SELECT count(*) FROM things", "DELETE FROM things"
                         " WHERE i = 5 RETURNING *", "SELECT i FROM things ORDER BY i")  # fmt: skip
-        name = self.pick("", *NAMES)
+        name = self.pick("", "a", "d")
         use = [["B", name], *self.maybe(["D", "P", ""]), ["E"], ["S"]]
         steps = [Step(self.client, [["P", name, sql], *self.pick(use, [["S"]])])]
         if self.chance(0.3):
             name = self.dice.choice(SQL_NAMES)
-            steps, use = self.run(f"PREPARE {name} AS {sql}", pins=["PREPARE"]), [["Q", f"EXECUTE {name}"]]
+            steps, use = self.run(f"PREPARE {name} AS {sql}"), [["Q", f"EXECUTE {name}"]]
         between = self.dice.choice([
             lambda: self.run(f"SET search_path = {self.pick('one', 'two')}_{self.client}, public"),
             lambda: self.run(f"SET LOCAL search_path = {self.pick('one', 'two')}_{self.client}, public"),
@@ -426,36 +433,34 @@ class Writer:
 
     def listening(self):
         channel = f"{self.pick('news', 'other')}_{self.client}"
-        pins = ["LISTEN"]
         return self.dice.choice([
-            lambda: self.run(f"LISTEN {channel}", pins=pins),
-            lambda: self.run(f"LISTEN {channel}", pins=pins),
+            lambda: self.run(f"LISTEN {channel}"),
+            lambda: self.run(f"LISTEN {channel}"),
             lambda: self.run(f"NOTIFY {channel}, '{self.dice.randrange(100)}'"),
             lambda: self.run(f"NOTIFY {channel}, '{self.dice.randrange(100)}'"),
             lambda: self.run(f"SELECT pg_notify('{channel}', 'ü {self.dice.randrange(100)}')"),
             lambda: self.run(f"UNLISTEN {channel}"),
-            lambda: self.run("UNLISTEN *", frees=pins),
+            lambda: self.run("UNLISTEN *"),
             lambda: self.run("SELECT c FROM pg_listening_channels() AS c ORDER BY c"),
             lambda: self.run(f"BEGIN; LISTEN {channel}; NOTIFY {channel}; ROLLBACK"),
-            lambda: self.run(f"BEGIN; NOTIFY {channel}, 'a'; LISTEN {channel}; NOTIFY {channel}, 'b'; COMMIT",
-                             pins=pins),
+            lambda: self.run(f"BEGIN; NOTIFY {channel}, 'a'; LISTEN {channel}; NOTIFY {channel}, 'b'; COMMIT"),
         ])()  # fmt: skip
 
     def numbers(self):
-        """A sequence's state within the transaction that asks for it."""
-        return self.run(self.pick(
-            "SELECT nextval('numbers'), currval('numbers'), lastval()",
-            "BEGIN; SELECT nextval('numbers'); SELECT currval('numbers'); SELECT lastval(); COMMIT",
-            "SELECT setval('numbers', 70), currval('numbers')", "SELECT nextval('numbers')",
-        ))  # fmt: skip
-
-    def numbers_later(self):
-        """The state that an earlier transaction left."""
-        return self.run(self.pick("SELECT currval('numbers')", "SELECT lastval()", "SELECT nextval('numbers')"),
-                        pins=[FOR_LIFE])  # fmt: skip
+        """Whoever asks for a sequence's state keeps it from then on. In a transaction that has drawn
+        nothing, pgsluice says in words of its own that there is none."""
+        self.open[self.client] = 0
+        numbers = f"one_{self.client}.numbers"
+        draw = self.pick(
+            f"SELECT nextval('{numbers}'), currval('{numbers}'), lastval()",
+            f"SELECT setval('{numbers}', 70), currval('{numbers}'), nextval('{numbers}')",
+        )
+        words = ["ROLLBACK", draw, self.pick(f"SELECT currval('{numbers}')", "SELECT lastval()")]
+        return [Step(self.client, [["Q", sql] for sql in words], pins=[FOR_LIFE])]
 
     def seeds(self):
-        return self.run(self.pick("SELECT setseed(0.5)", "SELECT random()"), pins=[FOR_LIFE])
+        words = ["SELECT setseed(0.5)", "SELECT random()", "BEGIN", "SELECT random()", "COMMIT"]
+        return [Step(self.client, [["Q", sql] for sql in words], pins=[FOR_LIFE])]
 
     def leaving(self):
         """The client goes and comes back; also in a transaction."""
@@ -466,21 +471,14 @@ class Writer:
 # How often each is chosen.
 FEATURES = {
     "settings": 20, "together": 6, "shows": 18, "computed_names": 1, "roles": 4, "functions": 8,
-    "functions_unseen": 3, "functions_custom": 1, "transactions": 26, "discards": 2,
+    "functions_unseen": 3, "session_functions": 1, "transactions": 26, "discards": 2,
     "protocol_statements": 14, "sql_statements": 10, "mixed_names": 5, "tables": 4, "plans": 6,
     "temporary_tables": 4, "cursors": 4, "advisory_locks": 3, "listening": 6, "numbers": 3,
-    "numbers_later": 2, "seeds": 1, "leaving": 1,
+    "seeds": 1, "leaving": 1,
 }  # fmt: skip
 
-# Not written into sequences yet, each with the reason.
-FEATURES_NOT_YET = {
-    "plans": "a plan whose result type has changed is known only where it was made",
-    "mixed_names": "statements of both kinds do not share their names",
-    "functions_custom": "a custom setting that a function sets under a name that no text has",
-    "functions_unseen": "what a function in a plain SELECT sets unseen needs state = always",
-    "numbers_later": "a sequence's state in a later transaction is not looked after",
-    "seeds": "setseed() is not looked after",
-}
+# Written only where pgsluice asks after every lease.
+FEATURES_OF_ALWAYS = ["functions_unseen"]
 
 
 def write(seed):
@@ -490,12 +488,15 @@ def write(seed):
     user = dice.choices(["trusted", "postgres"], [4, 1])[0]
     startup = [dice.choice(STARTUP) if dice.random() < 0.3 else {} for _ in range(dice.randrange(3, 6))]
     # A few features at a time meet each other more often.
-    features = [name for name in FEATURES if name not in FEATURES_NOT_YET]
+    state = dice.choices(["ask", "always"], [4, 1])[0]
+    features = [name for name in FEATURES if state == "always" or name not in FEATURES_OF_ALWAYS]
     if dice.random() < 0.6:
         chosen = {"settings", "shows", "transactions", *dice.sample(features, 4)}
         features = [name for name in features if name in chosen]
+    if "listening" in features:
+        startup = [{} if "client_encoding" in words else words for words in startup]
     steps = Writer(dice, startup, size, features).steps(dice.choice([15, 30, 60]))
-    return Sequence(f"seed {seed}", size, user, startup, steps)
+    return Sequence(f"seed {seed}", size, user, startup, steps, state)
 
 
 STARTUP = [

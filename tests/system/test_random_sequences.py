@@ -1,12 +1,12 @@
-r"""
+"""
 Seeded random sequences of statements that change the session, by several clients on fewer server
 connections: each client must read what it reads on a PostgreSQL connection of its own.
 
     PGSLUICE_SEQUENCES=5000       how many are tried (default 300)
     PGSLUICE_SEQUENCES_FROM=1000  the first seed (default 0): with PGSLUICE_SEQUENCES=1 a single one
 
-    PGSLUICE_SEQUENCES=5000 build/venv/bin/python -m pytest -c tests/pytest.ini -q -n 2 \
-        --dist worksteal --timeout 60 tests/system/test_random_sequences.py
+    export PGSLUICE_SEQUENCES=5000 PGSLUICE_BINARY=build/asan/pgsluice
+    build/venv/bin/python -m pytest -q -n 2 --timeout 60 tests/system/test_random_sequences.py
 
 A sequence that shows a difference is made as short as it can be, printed, and kept as a file below
 kept_sequences/; those are tried first in every run. Give the file a telling name and commit it with
@@ -16,13 +16,11 @@ what mends it.
 import os
 from pathlib import Path
 
-import psycopg
 import pytest
 
 import sequence_shrinker
 import sequence_writer
 import sequences
-from cluster import wait_until
 from sequence_player import Difference, Player
 
 COUNT = int(os.environ.get("PGSLUICE_SEQUENCES", 300))
@@ -63,7 +61,8 @@ class Stage:
             url = self.cluster.url(user="trusted", database=POOLED)
             secret = self.cluster.url(user="postgres").partition("postgres:")[2].partition("@")[0]
             self.daemons[key] = self.pgsluice(
-                pgsluice={"auth": "trust"}, size=sequence.size, overflow=0, timeout="5s", warm=0,
+                pgsluice={"auth": "trust"}, state=sequence.state, size=sequence.size, overflow=0,
+                timeout="5s", warm=0, max_pinned=sequence.size, session_functions="put_hidden",
                 databases={"*": {"url": url.replace("trusted:trusted-secret@", "")}},
                 users={"trusted": {}, "postgres": {"password": secret}},
             )  # fmt: skip
@@ -82,7 +81,7 @@ class Stage:
                         ((daemon.host, daemon.port), f"pool_{self.pools}"))  # fmt: skip
         try:
             player.play()
-        except (Difference, TimeoutError) as difference:
+        except Difference as difference:
             return difference
         finally:
             self._end_sessions()
