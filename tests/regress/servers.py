@@ -18,6 +18,8 @@ DATABASE = "regression"
 SERVER_SETTINGS = {"max_prepared_transactions": 2, "log_lock_waits": "on", "log_line_prefix": "%m %b[%p] %q%a "}
 DATABASE_SETTINGS = {"lc_messages": "C", "lc_monetary": "C", "lc_numeric": "C", "lc_time": "C",
                      "bytea_output": "hex", "timezone_abbreviations": "Default"}
+# Of those that the tests create, the one that keeps a switch in a variable of the server process.
+SESSION_FUNCTIONS = "set_ttdummy"
 # What a daemon must never write to its log.
 COMPLAINT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|\bPANIC\b")
 
@@ -77,7 +79,8 @@ class Pgsluice(targets.Process):
         self.server = server
         port = targets.free_port()
         file = server.folder / "pgsluice.ini"
-        keys = {"mode": "transaction", "overflow": 0, "timeout": "10min", "startup_check": "off", **keys}
+        keys = {"mode": "transaction", "overflow": 0, "timeout": "10min", "startup_check": "off",
+                "session_functions": SESSION_FUNCTIONS, **keys}
         file.write_text("\n".join([
             "[pgsluice]", f"listen = 127.0.0.1:{port}", f"workers = {workers}", "auth = trust",
             f"log_level = {log_level}",
