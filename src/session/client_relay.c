@@ -340,7 +340,8 @@ static enum relay_step relay_leased(struct client *client, struct batch *batch,
     case MESSAGE_SYNC:
         server->unnamed_synced = true;
         return relay_simple(server, PIPELINE_SYNC);
-    case MESSAGE_FUNCTION_CALL:
+    case MESSAGE_FUNCTION_CALL: /* of any function */
+        server->look |= ASK_ALL;
         return relay_simple(server, PIPELINE_CALL);
     case MESSAGE_COPY_DONE:
     case MESSAGE_COPY_FAIL:

@@ -19,6 +19,7 @@
 #include "session/client_text.h"
 #include "session/server.h"
 #include "session/worker.h"
+#include "state/parameters.h"
 #include "state/pipeline.h"
 #include "state/prepared.h"
 #include "state/statement.h"
@@ -194,17 +195,28 @@ static bool statement_is_same(const struct statement *statement, const uint8_t *
            memcmp(statement->content, content, length) == 0;
 }
 
+/* What the text's constants mean to this client. */
+static uint64_t statement_context(const struct client *client, const uint8_t *content)
+{
+    const char *sql = (const char *)content;
+    if (client->told == NULL || !statement_needs_context(sql, strlen(sql)))
+        return 0;
+    return parameters_context(client->told, true);
+}
+
 static enum client_statement_answer statement_parse_unnamed(struct client *client,
                                                             struct batch *batch,
                                                             const uint8_t *content, size_t length)
 {
     struct server *server = client->server;
     struct server_undo *undo = NULL;
-    if (!statement_is_same(client->unnamed, content, length)) {
+    uint64_t context = statement_context(client, content);
+    if (!statement_is_same(client->unnamed, content, length) ||
+        client->unnamed->context != context) {
         statement_note_names(client, (const char *)content, strlen((const char *)content));
         undo = server_undo_new("", NULL);
         undo->previous = client->unnamed;
-        client->unnamed = statement_intern(content, length);
+        client->unnamed = statement_intern(content, length, context);
     }
     server->look |= (uint8_t)ask_for(client->unnamed->changes);
     client_text_parse(client, batch, client->unnamed);
@@ -225,7 +237,7 @@ static enum client_statement_answer statement_parse_taken(struct client *client,
 {
     static const uint8_t nothing[] = {0, 0, 0}; /* no text, no types of parameters */
     struct server *server = client->server;
-    struct statement *empty = statement_intern(nothing, sizeof nothing);
+    struct statement *empty = statement_intern(nothing, sizeof nothing, 0);
     client_prepare_unused(server, batch, empty);
     request_parse(batch_made_begin(batch), empty->name, content, length);
     batch_made_end(batch);
@@ -270,7 +282,8 @@ static enum client_statement_answer statement_parse_named(struct client *client,
     bool by_sql = statement_is_by_sql(client, name);
     if (by_sql)
         statement_try_name(server, batch, name, content, length);
-    struct statement *statement = statement_intern(content, length);
+    struct statement *statement =
+        statement_intern(content, length, statement_context(client, content));
     client_text_parse(client, batch, statement);
     uint64_t *shape = statement_cache_use(server->prepared, statement);
     bool cached = shape != NULL;

@@ -18,22 +18,6 @@
 #define LEARN_FOR_GOOD UINT64_C(0) /* by their text */
 #define LEARN_FOR_NOW UINT64_C(1)  /* the server could not describe it */
 
-/* What constants in a text may depend on when it is read, as far as the server reports it. Never 0.
- */
-static uint64_t learn_context(const struct server *server)
-{
-    static const char *const names[] = {"DateStyle", "IntervalStyle", "TimeZone",
-                                        "standard_conforming_strings"};
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const char *value = parameters_find(server->parameters, names[i]);
-        for (const char *at = value != NULL ? value : ""; *at != '\0'; at++)
-            hash = (hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
-        hash = (hash ^ 0xff) * UINT64_C(0x100000001b3);
-    }
-    return hash | 1;
-}
-
 static bool learn_is_on(const struct server *server, const char *name)
 {
     const char *value = parameters_find(server->parameters, name);
@@ -96,7 +80,9 @@ static void learn_take_shapes(struct server *server)
             prepared.kind = PREPARED_FOLLOWS;
             prepared.shape = item->shape;
             prepared.parameters = item->parameters;
-            prepared.context = prepared_depends_on_settings(row->value) ? learn_context(server) : 0;
+            prepared.context = prepared_depends_on_settings(row->value)
+                                   ? parameters_context(server->parameters, false)
+                                   : 0;
         }
         learn_set(row, prepared);
     }
@@ -186,7 +172,8 @@ static bool learn_stays(const struct server *server, const struct prepared *prep
     case PREPARED_FOLLOWS:
         break;
     }
-    return (prepared->context != 0 && prepared->context != learn_context(server)) ||
+    return (prepared->context != 0 &&
+            prepared->context != parameters_context(server->parameters, false)) ||
            (!learn_is_ascii(prepared->text) && !learn_keeps_bytes(server));
 }
 

@@ -228,11 +228,33 @@ void question_take_row(struct question *question, const uint8_t *body, size_t le
     free(value);
 }
 
+void question_begin_row(struct question *question, size_t body_length, const uint8_t *bytes,
+                        size_t length)
+{
+    if (body_length > QUESTION_LONGEST_ROW) {
+        question->malformed = true;
+        return;
+    }
+    buffer_append(&question->row, bytes, length);
+    question->row_left = body_length - length;
+}
+
+void question_add_to_row(struct question *question, const uint8_t *bytes, size_t length)
+{
+    buffer_append(&question->row, bytes, length);
+    question->row_left -= length;
+    if (question->row_left > 0)
+        return;
+    question_take_row(question, buffer_bytes(&question->row), buffer_length(&question->row));
+    buffer_release(&question->row);
+}
+
 void question_free(struct question **question)
 {
     if (*question == NULL)
         return;
     pairs_clear(&(*question)->gucs);
+    buffer_release(&(*question)->row);
     pairs_clear(&(*question)->channels);
     pairs_clear(&(*question)->lent);
     free(*question);

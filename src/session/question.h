@@ -35,7 +35,12 @@ struct question {
     unsigned pins;         /* pin.h: those of PIN_ASKABLE that hold */
     struct pairs channels; /* names of those that it listens to; no values */
     bool malformed;
+    struct buffer row; /* the part of a long row that has come; empty: none is under way */
+    size_t row_left;   /* bytes of it that are to come */
 };
+
+/* A longer row is malformed. */
+#define QUESTION_LONGEST_ROW ((size_t)16 << 20)
 
 /*
  * Appends the SQL: statements with two text columns, name and value, a row for each setting and for
@@ -45,6 +50,11 @@ void question_write(struct buffer *sql, const struct question_scope *scope);
 struct question *question_new(void);
 /* The body of a DataRow. Values that are not ASCII are kept in the database's encoding. */
 void question_take_row(struct question *question, const uint8_t *body, size_t length);
+/* A row that comes in pieces: the first one of its body, which has this length in all; the others,
+ * until question->row_left is 0. */
+void question_begin_row(struct question *question, size_t body_length, const uint8_t *bytes,
+                        size_t length);
+void question_add_to_row(struct question *question, const uint8_t *bytes, size_t length);
 void question_free(struct question **question);
 
 #endif

@@ -176,8 +176,9 @@ static void relay_begin_stream(struct server *server, struct batch *batch,
     enum pipeline_verdict verdict = pipeline_reply(&server->pipeline, frame->type);
     if (verdict == PIPELINE_VIOLATION)
         server->violated = frame->type;
-    if (server->question != NULL && frame->type == MESSAGE_DATA_ROW)
-        server->question->malformed = true; /* too long a row to be read */
+    if (server->question != NULL && frame->type == MESSAGE_DATA_ROW && is_ours)
+        question_begin_row(server->question, frame->size - FRAME_HEADER_SIZE, frame->body,
+                           available - FRAME_HEADER_SIZE);
     server->passing = frame->size - available;
     server->passing_forward = server->client != NULL && !unseen &&
                               (verdict == PIPELINE_FORWARD ||
@@ -201,7 +202,9 @@ static size_t relay_take(struct server *server, struct batch *batch, const uint8
         size_t left = (size_t)(end - at);
         if (server->passing > 0) {
             size_t piece = server->passing < left ? server->passing : left;
-            if (server->passing_forward)
+            if (server->question != NULL && server->question->row_left > 0)
+                question_add_to_row(server->question, at, piece);
+            else if (server->passing_forward)
                 batch_add(batch, at, piece);
             server->passing -= piece;
             at += piece;
@@ -262,7 +265,7 @@ static void relay_switched(struct server *server)
 {
     struct client *client = server->client;
     server->switched = false;
-    if (client != NULL)
+    if (client != NULL && !server->switch_failed)
         lease_tell_parameters(client, server);
 }
 

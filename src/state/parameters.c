@@ -38,6 +38,21 @@ struct parameters *parameters_intern(const struct pairs *pairs)
     return wrap(pair_set_intern(the_table(), pairs));
 }
 
+uint64_t parameters_context(const struct parameters *parameters, bool with_encoding)
+{
+    static const char *const names[] = {"DateStyle", "IntervalStyle", "TimeZone",
+                                        "standard_conforming_strings", "client_encoding"};
+    size_t count = sizeof names / sizeof names[0] - !with_encoding;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < count; i++) {
+        const char *value = parameters_find(parameters, names[i]);
+        for (const char *at = value != NULL ? value : ""; *at != '\0'; at++)
+            hash = (hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
+        hash = (hash ^ 0xff) * UINT64_C(0x100000001b3);
+    }
+    return hash | 1;
+}
+
 struct parameters *parameters_retain(struct parameters *parameters)
 {
     return wrap(pair_set_retain((struct pair_set *)parameters));

@@ -8,9 +8,15 @@
 #include "base/buffer.h"
 #include "pg/pairs.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct parameters;
 
 struct parameters *parameters_intern(const struct pairs *pairs);
+/* A hash of what the constants of a text depend on that is read under these values; never 0. With
+ * the client's encoding, which the bytes of a text depend on. */
+uint64_t parameters_context(const struct parameters *parameters, bool with_encoding);
 struct parameters *parameters_retain(struct parameters *parameters);
 void parameters_release(struct parameters **parameters);
 const struct pairs *parameters_pairs(const struct parameters *parameters);

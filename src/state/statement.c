@@ -14,11 +14,18 @@
 #include <pthread.h>
 #include <string.h>
 
-/* A statement as the table keeps it; the content's bytes stand behind it. */
+/* A statement as the table keeps it; the key stands behind it: the content, and the context where
+ * there is one (a content tells its own length, so that no key is taken for another). */
 struct interned {
     struct statement statement;
     UT_hash_handle hh;
-    uint8_t content[];
+    uint8_t key[];
+};
+
+struct key {
+    const uint8_t *bytes;
+    size_t length;
+    uint64_t context;
 };
 
 static struct interned *table; /* owns no references */
@@ -35,13 +42,13 @@ static struct interned *interned_of(const struct statement *statement)
     return container_of(statement, struct interned, statement);
 }
 
-static void write_name(char name[STATEMENT_NAME_SIZE], const uint8_t *content, size_t length)
+static void write_name(char name[STATEMENT_NAME_SIZE], const struct key *key)
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char digest[EVP_MAX_MD_SIZE];
     char *at = name + strlen(STATEMENT_NAME_PREFIX);
 
-    check(EVP_Digest(content, length, digest, NULL, EVP_sha256(), NULL) == 1);
+    check(EVP_Digest(key->bytes, key->length, digest, NULL, EVP_sha256(), NULL) == 1);
     memcpy(name, STATEMENT_NAME_PREFIX, strlen(STATEMENT_NAME_PREFIX));
     for (size_t i = 0; i < 16; i++) {
         *at++ = digits[digest[i] >> 4];
@@ -73,14 +80,16 @@ static unsigned signs_of(const struct statement *statement, const char *sql, siz
     return matters ? lexer_signs(sql, length) : 0;
 }
 
-static struct interned *interned_new(const uint8_t *content, size_t length)
+static struct interned *interned_new(const struct key *key)
 {
-    struct interned *interned = memory_zeroed(sizeof *interned + length);
-    memcpy(interned->content, content, length);
+    struct interned *interned = memory_zeroed(sizeof *interned + key->length);
+    size_t length = key->length - (key->context != 0 ? sizeof key->context : 0);
+    memcpy(interned->key, key->bytes, key->length);
     interned->statement.references = 1;
-    interned->statement.content = interned->content;
+    interned->statement.content = interned->key;
     interned->statement.content_length = (uint32_t)length;
-    const char *sql = (const char *)content;
+    interned->statement.context = key->context;
+    const char *sql = (const char *)interned->key;
     interned->statement.changes = (uint8_t)lexer_changes(sql, strnlen(sql, length));
     if ((interned->statement.changes & LEXER_CHANGES_SETTINGS) != 0) {
         unsigned names = lexer_settings(sql, length, ignore_name, NULL);
@@ -93,29 +102,29 @@ static struct interned *interned_new(const uint8_t *content, size_t length)
     interned->statement.signs = (uint8_t)signs_of(&interned->statement, sql, strnlen(sql, length));
     interned->statement.names_statements =
         lexer_may_name_statements(sql, strnlen(sql, length), false);
-    write_name(interned->statement.name, content, length);
+    write_name(interned->statement.name, key);
     return interned;
 }
 
 /* Under the lock. */
-static struct interned *find(const uint8_t *content, size_t length, unsigned hash)
+static struct interned *find(const struct key *key, unsigned hash)
 {
     struct interned *found = NULL;
     lock_assert_held(&table_lock);
-    HASH_FIND_BYHASHVALUE(hh, table, content, length, hash, found);
+    HASH_FIND_BYHASHVALUE(hh, table, key->bytes, key->length, hash, found);
     if (found != NULL)
         reference_take(&found->statement.references);
     return found;
 }
 
 /* The digest is made outside the lock, so another thread may have been first. */
-static struct statement *intern_new(const uint8_t *content, size_t length, unsigned hash)
+static struct statement *intern_new(const struct key *key, unsigned hash)
 {
-    struct interned *made = interned_new(content, length);
+    struct interned *made = interned_new(key);
     lock_take(&table_lock);
-    struct interned *found = find(content, length, hash);
+    struct interned *found = find(key, hash);
     if (found == NULL)
-        HASH_ADD_KEYPTR_BYHASHVALUE(hh, table, made->content, length, hash, made);
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, table, made->key, key->length, hash, made);
     lock_release(&table_lock);
     if (found == NULL)
         return &made->statement;
@@ -123,17 +132,47 @@ static struct statement *intern_new(const uint8_t *content, size_t length, unsig
     return &found->statement;
 }
 
-struct statement *statement_intern(const uint8_t *content, size_t length)
+static struct statement *intern(const struct key *key)
 {
     unsigned hash;
 
-    check(length > 0 && length <= UINT32_MAX);
     pthread_once(&once, init_lock);
-    HASH_VALUE(content, length, hash);
+    HASH_VALUE(key->bytes, key->length, hash);
     lock_take(&table_lock);
-    struct interned *found = find(content, length, hash);
+    struct interned *found = find(key, hash);
     lock_release(&table_lock);
-    return found != NULL ? &found->statement : intern_new(content, length, hash);
+    return found != NULL ? &found->statement : intern_new(key, hash);
+}
+
+struct statement *statement_intern(const uint8_t *content, size_t length, uint64_t context)
+{
+    struct buffer both = {0};
+    struct key key = {.bytes = content, .length = length, .context = context};
+
+    check(length > 0 && length <= UINT32_MAX);
+    if (context != 0) {
+        buffer_append(&both, content, length);
+        buffer_append(&both, &context, sizeof context);
+        key.bytes = buffer_bytes(&both);
+        key.length = buffer_length(&both);
+    }
+    struct statement *statement = intern(&key);
+    buffer_release(&both);
+    return statement;
+}
+
+bool statement_needs_context(const char *sql, size_t length)
+{
+    unsigned found = 0;
+
+    for (size_t i = 0; i < length; i++)
+        found |= (unsigned)(sql[i] == '\'') | ((unsigned char)sql[i] & 0x80u);
+    for (const char *at = sql; found == 0 && (at = memchr(at, '$', length)) != NULL; at++) {
+        length -= (size_t)(at - sql) + 1;
+        sql = at + 1;
+        found = length > 0 && (*sql < '0' || *sql > '9'); /* no parameter: a quote, perhaps */
+    }
+    return found != 0;
 }
 
 struct statement *statement_retain(struct statement *statement)

@@ -1,10 +1,11 @@
 /*
  * statement.h: prepared statements of the extended protocol, by content.
  *
- * A statement is the body of a Parse message after its name (query text, parameter types),
- * interned: equal content is one object, compared by pointer, shared by all clients and server
- * connections, reference-counted; any thread. Its server-side name is made from the content
- * (SHA-256), so that it is the same on every server connection and in every process.
+ * A statement is the body of a Parse message after its name (query text, parameter types) and what
+ * its constants depend on, interned: equal content is one object, compared by pointer, shared by
+ * all clients and server connections, reference-counted; any thread. Its server-side name is made
+ * from the content (SHA-256), so that it is the same on every server connection and in every
+ * process.
  *
  * A statement_names maps one client's names to statements; a statement_cache tells which statements
  * one server connection has prepared, least recently used first out. Both belong to one worker.
@@ -35,12 +36,20 @@ struct statement {
     bool names_statements;          /* its text may name prepared statements */
     char name[STATEMENT_NAME_SIZE]; /* on servers */
     const uint8_t *content;         /* owned */
+    uint64_t context;
     /* The session's: the serial of a list of names, twice, and whether one stands in the text. */
     _Atomic uint64_t functions_seen;
 };
 
-/* One reference for the caller. `content` is not empty and is copied. */
-struct statement *statement_intern(const uint8_t *content, size_t length);
+/*
+ * One reference for the caller. `content` is not empty and is copied. `context` (0: none) stands
+ * for the settings under which a Parse reads the text's constants: with another, it is another
+ * statement.
+ */
+struct statement *statement_intern(const uint8_t *content, size_t length, uint64_t context);
+/* Whether what the text means may depend on such settings: it has string constants, or bytes that
+ * are not ASCII. */
+bool statement_needs_context(const char *sql, size_t length);
 struct statement *statement_retain(struct statement *statement);
 /* Gives one reference back and nulls the pointer; NULL inside is fine. */
 void statement_release(struct statement **statement);

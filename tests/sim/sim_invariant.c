@@ -86,6 +86,7 @@ static void check_server(const struct server *server)
     case SERVER_LOGIN:
     case SERVER_NEW:
     case SERVER_MOVING:
+    case SERVER_LISTENING:
     case SERVER_CLOSED:
         sim_require(client == NULL, "server %u: leased in state %d", server->backend_pid,
                     (int)server->state);

@@ -438,3 +438,25 @@ def test_describe_and_flush_then_bind(target):
         wire.send(parse(f"s{n}", f"SELECT $1::int + {n}"), describe("S", f"s{n}"), flush())
         assert kinds(wire.read_until("T")) == "1tT"
         assert kinds(wire.ask(bind("", f"s{n}", [1]), execute(), sync())) == "2DCZI"
+
+
+def test_constants_mean_what_they_meant_to_their_client(target):
+    """One text, prepared by clients in other time zones, date styles and encodings."""
+    if not target.is_direct:
+        target.use(size=1)
+    sql = "SELECT extract(epoch FROM timestamptz '2024-03-01 12:00')::int, to_char(date '01-02-2024', 'Mon')"
+    settings = [{}, {"TimeZone": "Asia/Tokyo"}, {"DateStyle": "ISO, DMY"}, {"TimeZone": "America/Lima"}]
+    clients = [target.wire(**these) for these in settings]
+    for name in ("", "s"):
+        for wire in clients:
+            wire.ask(parse(name, sql), sync())
+        answers = []
+        for _ in range(2):
+            for wire in clients:
+                replies = wire.ask(bind("", name), execute(), sync())
+                answers.append(rows(replies)[0])
+        noon = 1709294400
+        assert answers[:4] == answers[4:] == [
+            (str(noon), "Jan"), (str(noon - 9 * 3600), "Jan"),
+            (str(noon), "Feb"), (str(noon + 5 * 3600), "Jan"),
+        ]  # fmt: skip

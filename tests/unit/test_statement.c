@@ -22,7 +22,7 @@ static struct statement *statement_of(const char *query)
     assert_true(length + 2 <= sizeof content);
     memcpy(content, query, length);
     content[length] = content[length + 1] = 0;
-    return statement_intern(content, length + 2);
+    return statement_intern(content, length + 2, 0);
 }
 
 static void test_equal_content_is_one_object(void **state)
@@ -47,14 +47,56 @@ static void test_content_is_copied_and_compared_whole(void **state)
 {
     (void)state;
     uint8_t content[] = "select $1\0\0\1\0\0\0\x17";
-    struct statement *one = statement_intern(content, sizeof content - 1);
+    struct statement *one = statement_intern(content, sizeof content - 1, 0);
     content[sizeof content - 2] = 25;
-    struct statement *other = statement_intern(content, sizeof content - 1);
+    struct statement *other = statement_intern(content, sizeof content - 1, 0);
     assert_ptr_not_equal(one, other);
     assert_int_equal(one->content[sizeof content - 2], 23);
     assert_string_not_equal(one->name, other->name);
     statement_release(&one);
     statement_release(&other);
+}
+
+static void test_another_context_is_another_statement(void **state)
+{
+    (void)state;
+    const uint8_t content[] = "select 'x'\0\0";
+    struct statement *none = statement_intern(content, sizeof content, 0);
+    struct statement *one = statement_intern(content, sizeof content, 1);
+    struct statement *same = statement_intern(content, sizeof content, 1);
+    struct statement *other = statement_intern(content, sizeof content, 2);
+    assert_ptr_equal(one, same);
+    assert_ptr_not_equal(one, none);
+    assert_ptr_not_equal(one, other);
+    assert_string_not_equal(one->name, none->name);
+    assert_string_not_equal(one->name, other->name);
+    assert_int_equal(one->content_length, sizeof content);
+    statement_release(&none);
+    statement_release(&one);
+    statement_release(&same);
+    statement_release(&other);
+}
+
+static void test_constants_need_a_context(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql;
+        bool needs;
+    } cases[] = {
+        {"", false},
+        {"SELECT a, b FROM t WHERE c = $1 AND d = $23", false},
+        {"SELECT 'x'", true},
+        {"SELECT $$x$$", true},
+        {"SELECT $a$x$a$", true},
+        {"SELECT $1 || $b$x$b$", true},
+        {"SELECT caf\xc3\xa9", true},
+        {"SELECT $", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (statement_needs_context(cases[i].sql, strlen(cases[i].sql)) != cases[i].needs)
+            fail_msg("wrong: %s", cases[i].sql);
+    }
 }
 
 /* The name must be the same in every process: `printf 'select 1\0\0\0' | sha256sum`. */
@@ -213,6 +255,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equal_content_is_one_object),
         cmocka_unit_test(test_content_is_copied_and_compared_whole),
+        cmocka_unit_test(test_another_context_is_another_statement),
+        cmocka_unit_test(test_constants_need_a_context),
         cmocka_unit_test(test_name_is_of_the_content),
         cmocka_unit_test(test_names_of_a_client),
         cmocka_unit_test(test_names_keep_their_statements),

@@ -105,7 +105,7 @@ static void names_and_caches_keep_it(void **state)
 {
     struct statement_names *names = NULL;
     struct statement_cache *cache = NULL;
-    struct statement *statement = statement_intern(BYTES("select 1\0\0"), 11);
+    struct statement *statement = statement_intern(BYTES("select 1\0\0"), 11, 0);
 
     (void)state;
     assert_null(statement_names_at(names, "a"));
