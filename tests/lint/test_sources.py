@@ -30,7 +30,7 @@ UNIT_TESTS = files("tests/unit/test_*.c")
 FUZZERS = files("tests/fuzz/fuzz_*.c")
 TEST_SOURCES = files("tests/**/*.c", "tests/**/*.h")
 SCRIPTS = files("tests/**/*.py", "tests/check", "tests/bench/run", "tests/regress/run",
-                "quickstart", ".ci/run")
+                "tests/versions/run", "quickstart", ".ci/run")
 TEXTS = files("*.md", "configure.ac", "Makefile.am", "etc/*", "man/*", "packaging/*")
 
 

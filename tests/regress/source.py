@@ -33,9 +33,12 @@ def last_lines(log, count=15):
 
 class Apt:
     """
-    apt with a configuration of its own: the machine's sources with their source packages enabled,
-    lists and downloads in our folder. What the machine has configured is only read.
+    apt with a configuration of its own: the machine's sources with their source packages enabled
+    (or what a subclass makes of them), lists and downloads in our folder. What the machine has
+    configured is only read.
     """
+
+    more_settings = {}
 
     def __init__(self, folder):
         self.folder = folder
@@ -47,7 +50,7 @@ class Apt:
         settings = {
             "Dir::Etc::sourcelist": "/dev/null", "Dir::Etc::sourceparts": folder / "sources",
             "Dir::State::lists": folder / "lists", "Dir::Cache": folder / "cache",
-            "APT::Sandbox::User": "root",
+            "APT::Sandbox::User": "root", **self.more_settings,
         }
         (folder / "apt.conf").write_text("".join(f'{k} "{v}";\n' for k, v in settings.items()))
         self.environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C",
@@ -61,10 +64,13 @@ class Apt:
             found += [*Path(folder).glob("*.list"), *Path(folder).glob("*.sources")]
         for path in found:
             if path.is_file():
-                text = path.read_text(errors="replace")
-                text = re.sub(r"^deb(?=[ \t])", "deb-src", text, flags=re.MULTILINE)
-                text = re.sub(r"^Types:.*$", "Types: deb-src", text, flags=re.MULTILINE)
+                text = self.rewritten(path.read_text(errors="replace"))
                 (self.folder / "sources" / path.name).write_text(text)
+
+    def rewritten(self, text):
+        """What stands in the machine's file, as it is to stand in ours."""
+        text = re.sub(r"^deb(?=[ \t])", "deb-src", text, flags=re.MULTILINE)
+        return re.sub(r"^Types:.*$", "Types: deb-src", text, flags=re.MULTILINE)
 
     def update(self):
         """One list that cannot be had is no error: the package decides."""

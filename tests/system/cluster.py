@@ -68,8 +68,20 @@ def wait_until(condition, timeout=20.0, interval=0.02, what=None):
         time.sleep(interval)
 
 
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def programs():
-    """The folder of the newest server's programs."""
+    """The folder of the server's programs: PGSLUICE_TEST_POSTGRES, or the newest one installed."""
+    named = os.environ.get("PGSLUICE_TEST_POSTGRES")
+    if named:
+        assert (Path(named) / "initdb").exists(), f"PGSLUICE_TEST_POSTGRES: no initdb in {named}"
+        return Path(named)
     found = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "initdb").exists()]
     if found:
         return max(found, key=lambda path: float(path.parent.name))
@@ -204,11 +216,17 @@ class Cluster:
 
     def terminate(self, where="usename = 'app'"):
         """Ends backends; returns how many, once they are gone."""
+        return len(self.end_backends(where))
+
+    def end_backends(self, where):
+        """Returns their PIDs, once they are gone."""
         rows = self.sql(
-            f"SELECT pid, pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {where}"
+            f"SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE ({where})"
             " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
-        return len(rows)
+        pids = [row["pid"] for row in rows]
+        wait_until(lambda: not any(map(is_running, pids)), interval=0.002, what="backends are gone")
+        return pids
 
     def psql(self, url, *arguments, **keywords):
         return subprocess.run(

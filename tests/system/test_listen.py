@@ -342,11 +342,11 @@ def test_nothing_is_lost_or_doubled_in_a_hand_over(pooled, threads):
 def test_others_hear_nothing_on_the_connection_that_listened(pooled):
     """Not even where a function has made the server connection listen, so that nobody knows."""
     one, other = pooled.wire(), pooled.wire()
-    one.run("CREATE FUNCTION hidden() RETURNS void LANGUAGE plpgsql AS $$"
+    one.run("CREATE FUNCTION hidden_listen() RETURNS void LANGUAGE plpgsql AS $$"
             " BEGIN LISTEN secret; END $$")  # fmt: skip
     try:
         for _ in range(2):
-            one.run("SELECT hidden()")
+            one.run("SELECT hidden_listen()")
             other.run("SELECT 1")
         with pooled.cluster.connect(database="app") as direct:
             for _ in range(3):
@@ -354,7 +354,7 @@ def test_others_hear_nothing_on_the_connection_that_listened(pooled):
                 assert heard(other.ask(query("SELECT 1"))) == []
         assert other.is_silent()
     finally:
-        other.run("DROP FUNCTION hidden")
+        other.run("DROP FUNCTION hidden_listen")
 
 
 def test_client_that_does_not_read_is_closed(pooled):

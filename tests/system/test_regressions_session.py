@@ -110,7 +110,7 @@ def test_end_of_an_idle_server_behind_a_query(pgsluice, cluster):
     time.sleep(0.05)  # longer than an idle connection is believed to be open
     with Stopped(daemon):
         client.send(query("SELECT pg_backend_pid(), repeat('y', 100)"))
-        cluster.sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+        cluster.terminate(f"pid = {pid}")
     answer = client.until_ready()
     assert "".join(kind for kind, _ in answer) == "TDCZ"
     assert str(pid).encode() not in answer[1][1]

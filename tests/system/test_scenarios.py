@@ -69,11 +69,10 @@ class Bench:
 
     def start_afresh(self):
         """No connection, no object, no right is left from the run before; the PIDs that were."""
-        ended = self.outside(
-            "SELECT pid, pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            f" WHERE datname = '{DATABASE}' AND pid <> pg_backend_pid()")  # fmt: skip
+        helper = self.connection.info.backend_pid
+        ended = self.cluster.end_backends(f"datname = '{DATABASE}' AND pid <> {helper}")
         self.outside(FRESH)
-        return {str(row["pid"]) for row in ended}
+        return set(map(str, ended))
 
     def daemon(self, scenario):
         key = (scenario.size, *sorted(scenario.options.items()))

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from cluster import wait_until
+from cluster import is_running, wait_until
 from raw_client import Closed, RawClient, query
 from raw_proxy import Proxy
 
@@ -53,7 +53,8 @@ def test_end_between_ask_and_answer_of_nobody(pgsluice, cluster):
     with cluster.connect() as helper:
         for _ in range(6):
             pid = int(client.value("SELECT pg_backend_pid()"))
-            helper.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+            helper.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            wait_until(lambda: not is_running(pid), interval=0.001, what="the backend is gone")
             assert int(client.value("SELECT pg_backend_pid()")) != pid
     client.close()
 
@@ -180,7 +181,7 @@ def test_one_dead_connection_makes_the_older_suspect(pgsluice, cluster):
         for client in clients:
             client.execute("COMMIT")
         proxy.go_silent()
-        cluster.sql(f"SELECT pg_terminate_backend({before[0]}, 5000)")
+        cluster.terminate(f"pid = {before[0]}")
         proxy.cut_one_that_is_silent()
         wait_until(lambda: daemon.pool()["sv_idle"] <= 2, what="one has been found dead")
         for client in clients:

@@ -183,9 +183,9 @@ def test_many_clients_with_settings_of_their_own(pooled, threads):
 
 
 def test_role_at_startup(target):
-    target.cluster.sql("DO $$ BEGIN IF to_regrole('part') IS NULL THEN CREATE ROLE part; GRANT part TO app;"
+    target.cluster.sql("DO $$ BEGIN IF to_regrole('actor') IS NULL THEN CREATE ROLE actor; GRANT actor TO app;"
                        " END IF; END $$")  # fmt: skip
-    wire, other = target.wire(role="part"), target.wire()
+    wire, other = target.wire(role="actor"), target.wire()
     for _ in range(2):
-        assert wire.run("SELECT current_user, session_user") == [("part", "app")]
+        assert wire.run("SELECT current_user, session_user") == [("actor", "app")]
         assert other.run("SELECT current_user, session_user") == [("app", "app")]

@@ -172,15 +172,15 @@ def test_local_set_leaves_an_empty_custom_setting(target):
 
 def test_parameter_status_of_believed_settings(pair):
     one, two = pair
-    assert kinds(one.ask(query("SET TimeZone = 'Asia/Tokyo'"))) == "CSZI"
+    assert kinds(one.ask(query("SET TimeZone = 'Asia/Tokyo'"))) == one.in_order("CSZI")
     assert kinds(two.ask(query("SELECT 1"))) == "TDCZI"
     one.run("BEGIN")
-    assert kinds(one.ask(query("SET LOCAL TimeZone = 'Europe/Paris'"))) == "CSZT"
-    assert kinds(one.ask(query("COMMIT"))) == "CSZI"
+    assert kinds(one.ask(query("SET LOCAL TimeZone = 'Europe/Paris'"))) == one.in_order("CSZT")
+    assert kinds(one.ask(query("COMMIT"))) == one.in_order("CSZI")
     assert (two.value(ZONE), one.value(ZONE)) == ("UTC", "Asia/Tokyo")
     one.run("BEGIN")
-    assert kinds(one.ask(query("SET TimeZone = 'Europe/Paris'"))) == "CSZT"
-    assert kinds(one.ask(query("ROLLBACK"))) == "CSZI"
+    assert kinds(one.ask(query("SET TimeZone = 'Europe/Paris'"))) == one.in_order("CSZT")
+    assert kinds(one.ask(query("ROLLBACK"))) == one.in_order("CSZI")
     assert (two.value(ZONE), one.value(ZONE)) == ("UTC", "Asia/Tokyo")
 
 

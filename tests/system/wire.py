@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import socket
 import struct
 
@@ -267,6 +268,15 @@ class Wire:
 
     def value(self, sql):
         return self.run(sql)[0][0]
+
+    @property
+    def version(self):
+        """The server's major version."""
+        return int(re.match(r"\d+", self.parameters["server_version"]).group(0))
+
+    def in_order(self, expected):
+        """kinds() as this version has them: before 14, reports go ahead of the CommandComplete."""
+        return expected.replace("CS", "SC") if self.version < 14 else expected
 
     def is_silent(self, seconds=0.2):
         """True where the server says nothing for so long."""
