@@ -34,9 +34,12 @@ bool ask_is_due(const struct client *client, const struct server *server)
 /* So often a question is asked that the session's own statement_timeout may have cut off. */
 #define ASK_ATTEMPTS 5
 
-/* Only a transaction that is read-only waits. PostgreSQL 13 does not report that. */
+/* Only a transaction that is read-only waits, and only where it begins. PostgreSQL 13 does not
+ * report that it is. */
 static bool ask_may_wait(const struct server *server)
 {
+    if (server->transaction_status != MESSAGE_IDLE)
+        return false;
     const char *read_only = parameters_find(server->parameters, "default_transaction_read_only");
     return read_only == NULL || strcmp(read_only, "off") != 0;
 }
@@ -143,7 +146,7 @@ static void ask_give(struct client *client, const struct guc_set *answer, const 
     for (size_t i = 0; i < rows->count; i++) {
         const char *name = rows->items[i].name, *value = rows->items[i].value;
         if (value[0] != '\0' || strchr(name, '.') == NULL || pairs_find(startup, name) == NULL)
-            pairs_set(&merged, name, value);
+            pairs_add(&merged, name, value); /* of statements the letter case counts */
     }
     struct guc_set *rest = guc_intern(&merged);
     client->gucs = guc_merge(client->startup_gucs, rest);

@@ -102,6 +102,17 @@ def test_denied_statement_fails_its_transaction(denied_for, table, sql, effect, 
             assert errors(wire.ask(query(look))) != []
 
 
+@pytest.mark.parametrize("sql", ["SELECT pg_advisory_lock(4711)", "DECLARE mine CURSOR WITH HOLD FOR SELECT 7"])
+def test_denied_in_a_read_only_transaction(denied, sql):
+    one = denied.wire(default_transaction_read_only="on")
+    one.run("BEGIN")
+    assert refused(one.ask(query(sql)), "0A000", "would keep its server connection") == "E"
+    one.run("ROLLBACK")
+    one.run("BEGIN")
+    assert one.run("SELECT 1") == [("1",)]
+    one.run("COMMIT")
+
+
 @pytest.mark.parametrize("sql, effect, look", EFFECTS)
 def test_savepoint_goes_back_ahead_of_the_denied_statement(denied_for, table, sql, effect, look):
     denied = denied_for(sql)
