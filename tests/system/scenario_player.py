@@ -99,6 +99,7 @@ class Player:
         self.noise = noise
         self.clients = {}
         self.status = {}
+        self.version = None
         self.transcript = Transcript(scenario.masks)
 
     def is_busy(self, letter):
@@ -186,6 +187,7 @@ class Player:
             return [refusal.reply]
         one.socket.settimeout(PATIENCE)
         self.clients[letter], self.status[letter] = one, "I"
+        self.version = one.version
         while one.greeting[0].kind == "R":  # pgsluice has its own ways to let in
             one.greeting.pop(0)
         told = sorted("=".join(reply.strings[:2]) for reply in one.greeting if reply.kind == "S")
@@ -253,6 +255,8 @@ class Player:
             "statuses": sorted("=".join(r.strings[:2]) for r in replies if r.kind == "S"),
             "heard": [" ".join(heard_words(r)) for r in replies if r.kind == "A"],
         }  # fmt: skip
+        if self.version is not None and self.version < 14:
+            del found["statuses"]  # it reports fewer settings, and those each time they are set
         for what, given in found.items():
             said = getattr(step, what)
             if said is not None and given != (sorted(said) if what == "statuses" else said):
