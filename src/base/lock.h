@@ -2,8 +2,8 @@
  * lock.h: named mutexes that know their holder.
  *
  * Order (take the upper before the lower; never hold one across a callback or I/O):
- *   1. registry of pools   2. one pool   3. greetings, statements   4. gucs   5. parameters
- *   6. a loop's mailbox   7. log queue
+ *   1. registry of pools   2. one pool   3. greetings, catalogs, statements   4. gucs
+ *   5. parameters   6. a loop's mailbox   7. log queue
  */
 #ifndef PGSLUICE_BASE_LOCK_H
 #define PGSLUICE_BASE_LOCK_H

@@ -10,6 +10,7 @@
 #include "io/loop.h"
 #include "io/mailbox.h"
 #include "pool/registry.h"
+#include "session/catalog.h"
 #include "session/greeting.h"
 #include "session/key_cache.h"
 #include "session/lease.h"
@@ -201,6 +202,7 @@ static void daemon_use_config(struct daemon *daemon, struct config *config)
     config_release(&daemon->config);
     daemon->config = config;
     key_cache_clear();
+    catalog_expire_all();
     if (daemon->listen != NULL)
         listen_take_config(daemon->listen, config);
     struct daemon_reconfigure reconfigure = {.config = config, .now = clock_monotonic()};
@@ -307,6 +309,7 @@ static void daemon_end(struct daemon *daemon)
     for (unsigned i = 0; i < daemon->service.worker_count; i++)
         worker_free(daemon->service.workers[i]);
     registry_free(daemon->service.registry);
+    catalog_forget_all();
     greeting_forget_all();
     key_cache_clear();
     free(daemon->service.workers);

@@ -4,6 +4,7 @@
 #include "pg/lexer.h"
 #include "pg/message.h"
 #include "pg/sqlstate.h"
+#include "session/catalog.h"
 #include "session/client.h"
 #include "session/client_lend.h"
 #include "session/client_listen.h"
@@ -13,6 +14,7 @@
 #include "session/server.h"
 #include "state/guc.h"
 #include "state/parameters.h"
+#include "state/routines.h"
 
 #include <string.h>
 
@@ -56,6 +58,7 @@ static void ask_send(struct client *client, struct server *server, uint8_t attem
         .login_user = server->settings->server_user,
         .custom = client->custom_names,
         .lent = &lent,
+        .hidden = server->routines != NULL ? routines_settings(server->routines) : NULL,
         .known = client->gucs,
     };
     struct buffer sql = {0};
@@ -72,7 +75,12 @@ static void ask_send(struct client *client, struct server *server, uint8_t attem
 
 void ask_begin(struct client *client, struct server *server)
 {
-    unsigned what = server->look;
+    unsigned what = server->look & ~(unsigned)ASK_CATALOG;
+    if (what != server->look) {
+        server->look = (uint8_t)what;
+        (void)catalog_ask(server); /* the settings that functions name are asked for behind it */
+        return;
+    }
     server->look = 0;
     ask_send(client, server, 0, what);
 }
@@ -166,6 +174,11 @@ static void ask_forget(struct server *server)
 void ask_take_answer(struct server *server)
 {
     server->answered = false;
+    if (server->question != NULL && server->question->asked == ASK_CATALOG) {
+        catalog_take_answer(server, server->ask_failed);
+        server->ask_failed = false;
+        return;
+    }
     if (ask_again(server))
         return;
     struct question *question = server->question;

@@ -15,6 +15,7 @@ enum ask {
     ASK_ALL = 1,
     ASK_SETTINGS = 2, /* GUCs and roles */
     ASK_OBJECTS = 4,  /* what pins, SQL-prepared statements, channels */
+    ASK_CATALOG = 8,  /* first of all: which functions change sessions (catalog.h) */
 };
 
 /* What to ask for after a text with these changes (enum lexer_change). */

@@ -2,9 +2,11 @@
 #include "config/settings.h"
 #include "pg/failure.h"
 #include "pg/lexer.h"
+#include "pg/lexer_body.h"
 #include "pg/lexer_sign.h"
 #include "pg/message.h"
 #include "pg/request.h"
+#include "session/ask.h"
 #include "session/batch.h"
 #include "session/client.h"
 #include "session/client_pin.h"
@@ -12,6 +14,9 @@
 #include "session/deny.h"
 #include "session/sequence.h"
 #include "session/server.h"
+#include "state/guc.h"
+#include "state/prepared.h"
+#include "state/routines.h"
 #include "state/statement.h"
 
 #include <stdatomic.h>
@@ -19,6 +24,13 @@
 
 /* Such a statement stands in the server's log. */
 #define TEXT_REFUSED "pgsluice refuses this statement"
+
+/* A set of effects in a statement's routines_seen. */
+#define TEXT_EFFECTS_BITS 8
+#define TEXT_EFFECTS_MASK ((1u << TEXT_EFFECTS_BITS) - 1)
+
+/* Effects that the server cannot be asked about. */
+#define TEXT_UNASKABLE (LEXER_BODY_SEEDS | LEXER_BODY_LOADS | LEXER_BODY_HIDES)
 
 /* What is known of a text. */
 struct text {
@@ -100,6 +112,60 @@ static const char *text_function(const struct client *client, const char *sql, s
                            settings->session_function_count);
 }
 
+/* What the functions that it names do to the session. */
+static void text_add_effects(struct client *client, struct text *text, unsigned effects)
+{
+    struct server *server = client->server;
+    server->look |= (uint8_t)(((effects & LEXER_BODY_SETTINGS) != 0 ? ASK_SETTINGS : 0) |
+                              ((effects & LEXER_BODY_OBJECTS) != 0 ? ASK_OBJECTS : 0));
+    server->retire |= (effects & LEXER_BODY_LOADS) != 0;
+    text->signs |= (effects & LEXER_BODY_KEEPS) != 0 ? LEXER_KEEPS_OBJECT : 0;
+    text->pins |= ((effects & LEXER_BODY_SEEDS) != 0 ? PIN_SEED : 0) |
+                  ((effects & LEXER_BODY_LOADS) != 0 ? PIN_LOAD : 0) |
+                  ((effects & LEXER_BODY_HIDES) != 0 ? PIN_SETTING : 0);
+}
+
+/* Those of the client's statements that EXECUTE may run. */
+static unsigned text_prepared_effects(const struct client *client, const struct routines *routines)
+{
+    const struct pairs *pairs = guc_pairs(client->gucs);
+    unsigned effects = 0;
+    for (size_t i = 0; i < pairs->count; i++) {
+        if (!prepared_is(pairs->items[i].name))
+            continue;
+        const char *sql = prepared_read(pairs->items[i].value).text;
+        effects |= routines_effects(routines, sql, strlen(sql));
+    }
+    return effects;
+}
+
+static unsigned text_effects(const struct client *client, const char *sql, size_t length)
+{
+    const struct routines *routines = client->server->routines;
+    unsigned effects = routines_effects(routines, sql, length);
+    if ((effects & ROUTINES_EXECUTE) != 0)
+        effects |= text_prepared_effects(client, routines);
+    return effects;
+}
+
+/* A prepared statement's text is looked through once for each set. */
+static unsigned text_effects_of(const struct client *client, struct statement *statement)
+{
+    const struct routines *routines = client->server->routines;
+    uint64_t serial = routines_serial(routines);
+    uint64_t known = atomic_load_explicit(&statement->routines_seen, memory_order_relaxed);
+    unsigned effects = (unsigned)known & TEXT_EFFECTS_MASK;
+    if (known >> TEXT_EFFECTS_BITS != serial) {
+        const char *sql = (const char *)statement->content;
+        effects = routines_effects(routines, sql, strlen(sql));
+        atomic_store_explicit(&statement->routines_seen, serial << TEXT_EFFECTS_BITS | effects,
+                              memory_order_relaxed);
+    }
+    if ((effects & ROUTINES_EXECUTE) != 0)
+        effects |= text_prepared_effects(client, routines);
+    return effects;
+}
+
 static unsigned text_pins(unsigned signs, bool hides_setting, const char *function)
 {
     return ((signs & LEXER_SETS_SEED) != 0 ? PIN_SEED : 0) | (hides_setting ? PIN_SETTING : 0) |
@@ -117,6 +183,8 @@ enum client_text_answer client_text_query(struct client *client, struct batch *b
     if (client->settings->session_function_count > 0)
         text.function = text_function(client, sql, length);
     text.pins = text_pins(text.signs, known->hides_setting, text.function);
+    if (client->server->routines != NULL)
+        text_add_effects(client, &text, text_effects(client, sql, length));
     if (text.signs == 0 && text.pins == 0)
         return CLIENT_TEXT_GO;
     return text_run(client, batch, &text, refusal);
@@ -127,7 +195,9 @@ void client_text_unread(struct client *client, struct batch *batch)
     if (!settings_follows(client->settings))
         return;
     sequence_prepare(client, batch); /* it may ask for values */
-    if (client->settings->session_function_count > 0)
+    const struct routines *routines = client->server->routines;
+    if (client->settings->session_function_count > 0 ||
+        (routines != NULL && (routines_all_effects(routines) & TEXT_UNASKABLE) != 0))
         client->server->retire = true;
 }
 
@@ -160,6 +230,8 @@ enum client_text_answer client_text_bind(struct client *client, struct batch *ba
     if (client->settings->session_function_count > 0)
         text.function = text_function_of(client, statement);
     text.pins = text_pins(text.signs, statement->hides_setting, text.function);
+    if (client->server->routines != NULL)
+        text_add_effects(client, &text, text_effects_of(client, statement));
     if (text.signs == 0 && text.pins == 0)
         return CLIENT_TEXT_GO;
     return text_run(client, batch, &text, refusal);

@@ -8,6 +8,7 @@
 #include "pg/request.h"
 #include "session/ask.h"
 #include "session/batch.h"
+#include "session/catalog.h"
 #include "session/client.h"
 #include "session/client_lend.h"
 #include "session/client_listen.h"
@@ -57,6 +58,7 @@ static void lease_link(struct client *client, struct server *server)
     server->leased_at = loop_now(server->worker->loop);
     server->transaction_at = 0;
     server->leases++;
+    catalog_follow(server);
     deny_lease(client, server);
     sequence_lease(client, server);
     server->unnamed_unknown |= server->unnamed_unkept; /* which is another client's */
@@ -153,6 +155,20 @@ static bool lease_switch_first(struct client *client, struct server *server)
     return true; /* where it was not sent, server_close has seen to the client */
 }
 
+/* A server that does not tell what functions there are in this time has died. */
+#define LEASE_CATALOG_LIMIT (10 * CLOCK_SECOND)
+
+/* What functions do to the session has to be known before the client calls one. */
+static bool lease_ask_catalog(struct client *client, struct server *server)
+{
+    if (!settings_follows(client->settings) || !catalog_is_due(server))
+        return false;
+    server_set_state(server, SERVER_PREPARING);
+    server->deadline = loop_now(server->worker->loop) + LEASE_CATALOG_LIMIT;
+    (void)catalog_ask(server);
+    return true; /* where it was not sent, server_close has seen to the client */
+}
+
 /* Linked: what must be answered first? */
 static enum lease_answer lease_prepare(struct client *client, struct server *server)
 {
@@ -165,7 +181,7 @@ static enum lease_answer lease_prepare(struct client *client, struct server *ser
         (void)server_query(server, SERVER_NOTE_PING, "");
         return LEASE_PREPARING;
     }
-    if (lease_switch_first(client, server))
+    if (lease_ask_catalog(client, server) || lease_switch_first(client, server))
         return LEASE_PREPARING;
     lease_is_ready(client, server);
     return client->server == server ? LEASE_READY : LEASE_WAITS; /* the client may have gone */
@@ -276,7 +292,7 @@ void lease_prepared(struct server *server)
             return;
         }
     }
-    if (lease_switch_first(client, server))
+    if (lease_ask_catalog(client, server) || lease_switch_first(client, server))
         return;
     if (client->state == CLIENT_GREETING) {
         server_set_state(server, SERVER_LEASED);
@@ -379,4 +395,5 @@ void lease_settle(struct server *server)
     }
     client->request_at = loop_now(client->worker->loop); /* it is idle from here on */
     guc_release(&server->replayed_for); /* what could not be prepared is tried anew */
+    catalog_follow(server);
 }

@@ -7,8 +7,10 @@
 #include "io/loop.h"
 #include "pg/message.h"
 #include "pg/request.h"
+#include "session/ask.h"
 #include "session/belief.h"
 #include "session/cancel.h"
+#include "session/catalog.h"
 #include "session/client.h"
 #include "session/client_lend.h"
 #include "session/deny.h"
@@ -37,6 +39,8 @@ void lease_abandon(struct server *server)
         (server->look != 0 && client->settings->state != SETTINGS_STATE_OFF))
         server->reset_needed = true;
     server->reset_needed |= server->hears;
+    if ((server->look & ASK_CATALOG) != 0)
+        catalog_expire(server);
     server->look = 0;
     server->reset_needed |= server->undo_due;
     server->undo_due = false;

@@ -36,17 +36,26 @@ static void question_custom(struct buffer *sql, const char *name, size_t *count)
     question_text(sql, "::pg_catalog.text");
 }
 
-static void question_customs(struct buffer *sql, const struct pairs *custom,
-                             const struct guc_set *known)
+static bool question_names(const struct pairs *names, const char *name)
 {
+    return names != NULL && pairs_find(names, name) != NULL;
+}
+
+static void question_customs(struct buffer *sql, const struct question_scope *scope)
+{
+    const struct pairs *custom = scope->custom, *hidden = scope->hidden;
     size_t count = 0;
     for (size_t i = 0; custom != NULL && i < custom->count; i++)
         question_custom(sql, custom->items[i].name, &count);
-    const struct pairs *set = guc_pairs(known);
+    for (size_t i = 0; hidden != NULL && i < hidden->count; i++) {
+        if (!question_names(custom, hidden->items[i].name))
+            question_custom(sql, hidden->items[i].name, &count);
+    }
+    const struct pairs *set = guc_pairs(scope->known);
     for (size_t i = 0; i < set->count; i++) {
         const char *name = set->items[i].name;
         if (strchr(name, '.') != NULL && strchr(name, ':') == NULL &&
-            (custom == NULL || pairs_find(custom, name) == NULL))
+            !question_names(custom, name) && !question_names(hidden, name))
             question_custom(sql, name, &count);
     }
     if (count > 0)
@@ -78,7 +87,7 @@ static void question_settings(struct buffer *sql, const struct question_scope *s
     question_text(sql,
                   "::pg_catalog.name UNION ALL SELECT 'role', pg_catalog.current_setting('role')"
                   " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'");
-    question_customs(sql, scope->custom, scope->known);
+    question_customs(sql, scope);
     question_text(sql, ") AS settings");
 }
 
@@ -222,6 +231,8 @@ void question_take_row(struct question *question, const uint8_t *body, size_t le
         pairs_add(&question->channels, name + strlen(QUESTION_LISTEN), "");
     else if (strncmp(name, QUESTION_LENT, strlen(QUESTION_LENT)) == 0)
         pairs_add(&question->lent, name + strlen(QUESTION_LENT), "");
+    else if (strncmp(name, QUESTION_ROUTINE, strlen(QUESTION_ROUTINE)) == 0)
+        pairs_add(&question->routines, name + strlen(QUESTION_ROUTINE), value);
     else
         question_take_setting(question, name, value);
     free(name);
@@ -257,6 +268,7 @@ void question_free(struct question **question)
     buffer_release(&(*question)->row);
     pairs_clear(&(*question)->channels);
     pairs_clear(&(*question)->lent);
+    pairs_clear(&(*question)->routines);
     free(*question);
     *question = NULL;
 }

@@ -23,6 +23,7 @@ struct question_scope {
     const struct pairs *custom;  /* dotted names to be asked for, which the server does not list */
     const struct pairs *lent;    /* names of statements of which the server is to tell if they are
                                   * there; or NULL */
+    const struct pairs *hidden;  /* the same: those that functions set; or NULL */
     const struct guc_set *known; /* the same: those that the session had */
 };
 
@@ -34,10 +35,15 @@ struct question {
     struct pairs lent;     /* names of client_lend_list() that are there */
     unsigned pins;         /* pin.h: those of PIN_ASKABLE that hold */
     struct pairs channels; /* names of those that it listens to; no values */
+    struct pairs routines; /* the catalogue's: catalog.h */
+    uint64_t number;       /* of the question there */
     bool malformed;
     struct buffer row; /* the part of a long row that has come; empty: none is under way */
     size_t row_left;   /* bytes of it that are to come */
 };
+
+/* Ahead of the names in rows about functions; no setting's name has a colon. */
+#define QUESTION_ROUTINE "routine:"
 
 /* A longer row is malformed. */
 #define QUESTION_LONGEST_ROW ((size_t)16 << 20)

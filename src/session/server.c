@@ -10,6 +10,7 @@
 #include "pg/sqlstate.h"
 #include "session/belief.h"
 #include "session/cancel.h"
+#include "session/catalog.h"
 #include "session/client.h"
 #include "session/client_lend.h"
 #include "session/deny.h"
@@ -20,6 +21,7 @@
 #include "session/worker.h"
 #include "state/guc.h"
 #include "state/parameters.h"
+#include "state/routines.h"
 #include "state/statement.h"
 
 #include <errno.h>
@@ -92,6 +94,7 @@ struct server *server_new(struct pool *pool, struct worker *worker)
     server->pipeline.done = server_done;
     server->pipeline.context = server;
     server->gucs = guc_empty();
+    server->catalog = catalog_of(pool);
     return server;
 }
 
@@ -136,6 +139,7 @@ static void server_free_parts(struct server *server)
     replay_free(&server->replay);
     replay_forget_broken(server);
     parameters_release(&server->parameters);
+    routines_release(&server->routines);
     failure_release(&server->failure);
     free(server->cancel_key);
     server->cancel_key = NULL;

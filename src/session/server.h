@@ -24,6 +24,7 @@
 
 struct batch;
 struct cancel;
+struct catalog;
 struct client;
 struct failure;
 struct frame;
@@ -34,6 +35,7 @@ struct parameters;
 struct question;
 struct replay;
 struct replay_broken;
+struct routines;
 struct server_login;
 struct statement;
 struct statement_cache;
@@ -164,6 +166,9 @@ struct server {
     struct replay_broken *broken;     /* owned: those that could not be prepared; or NULL */
     struct guc_set *replayed_for;     /* owned reference: the state for which `gucs` is the nearest
                                          that it can reach; or NULL */
+    struct catalog *catalog;          /* its pool's, not owned */
+    struct routines *routines;        /* owned reference: what that told when the lease began */
+    uint64_t catalog_generation;      /* of `routines` */
     struct parameters *parameters;    /* owned reference: as last reported */
     struct statement_cache *prepared; /* owned */
     unsigned named_pending;           /* Parse messages of named statements without reply yet */

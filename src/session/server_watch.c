@@ -62,6 +62,36 @@ static void watch_forget_statements(struct server *server)
     }
 }
 
+/* The client may have changed functions, or what calls them; within its transaction it may call one
+ * that pgsluice cannot know yet. */
+static void watch_routines(struct server *server)
+{
+    if (server->client != NULL && settings_follows(server->client->settings))
+        server->look |= ASK_ALL | ASK_CATALOG;
+}
+
+/* CREATE, ALTER or DROP of something that is, has or calls functions. */
+static bool watch_is_about_routines(const struct frame *frame)
+{
+    static const char *const kinds[] = {"FUNCTION", "PROCEDURE", "ROUTINE",
+                                        "TRIGGER",  "EXTENSION", "SCHEMA"};
+    const char *kind = memchr(frame->body, ' ', frame->size - FRAME_HEADER_SIZE);
+    size_t length = kind != NULL ? strcspn(kind + 1, " ") : 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strlen(kinds[i]) == length && memcmp(kind + 1, kinds[i], length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "ALTER …", "DROP …"; what else begins so, DELETE among it, is more frequent. */
+static bool watch_alters(const struct frame *frame)
+{
+    const uint8_t *tag = frame->body;
+    return frame->size > FRAME_HEADER_SIZE + 2 &&
+           ((tag[0] == 'A' && tag[1] == 'L') || (tag[0] == 'D' && tag[1] == 'R'));
+}
+
 /* What no longer holds. */
 static void watch_unpin(struct server *server, unsigned pins)
 {
@@ -120,6 +150,8 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
         break;
     case TAG_DO_OR_CALL:
         server->look |= ASK_ALL;
+        if (frame->body[0] == 'D')
+            watch_routines(server);
         server->redescribe = true;
         server->drew = true;
         deny_watch(server, tag);
@@ -162,12 +194,16 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
         break;
     case TAG_OTHER:
         server->drew |= watch_may_draw(frame);
+        if (watch_alters(frame) && watch_is_about_routines(frame))
+            watch_routines(server);
         break;
     case TAG_CREATE_TABLE:
     case TAG_CREATE_OTHER:
         server->look |= ASK_OBJECTS; /* temporary perhaps, by the search_path */
         if (watch_creates_temporary(server))
             deny_watch(server, tag);
+        if (tag == TAG_CREATE_OTHER && watch_is_about_routines(frame))
+            watch_routines(server);
         break;
     case TAG_CLOSE_CURSOR:
     case TAG_BEGIN:

@@ -39,6 +39,8 @@ struct statement {
     uint64_t context;
     /* The session's: the serial of a list of names, twice, and whether one stands in the text. */
     _Atomic uint64_t functions_seen;
+    /* And the serial of a set of functions (routines.h), and what the text may do by those. */
+    _Atomic uint64_t routines_seen;
 };
 
 /*

@@ -68,8 +68,8 @@ static void check_own(struct sim_backend *backend, const struct sim_statement *s
                 "server %u: pgsluice's own %.60s within the transaction of client %u", backend->pid,
                 statement->text, backend->client);
     sim_require(statement->kind == SIM_SET_CONFIG || statement->kind == SIM_CALM ||
-                    statement->kind == SIM_QUESTION || statement->kind == SIM_DISCARD_ALL ||
-                    is_cleaning,
+                    statement->kind == SIM_QUESTION || statement->kind == SIM_CATALOG ||
+                    statement->kind == SIM_DISCARD_ALL || is_cleaning,
                 "server %u: a statement without a token: %s", backend->pid, statement->text);
 }
 

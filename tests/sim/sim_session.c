@@ -207,6 +207,14 @@ static void run_question(struct sim_session *session, const struct sim_statement
     }
 }
 
+static void run_catalog(struct sim_session *session)
+{
+    static const struct reply_column columns[] = {{"name", REPLY_TEXT}, {"body", REPLY_TEXT}};
+    const char *mark[] = {"routine:", "t1"};
+    reply_row_description(&session->out, columns, 2);
+    reply_data_row(&session->out, mark, 2);
+}
+
 static void run_rows(struct sim_session *session, const struct sim_statement *statement,
                      bool described)
 {
@@ -289,6 +297,9 @@ static bool run_kind(struct sim_session *session, const struct sim_statement *st
         break;
     case SIM_QUESTION:
         run_question(session, statement);
+        break;
+    case SIM_CATALOG:
+        run_catalog(session);
         break;
     case SIM_DISCARD_ALL:
         memset(session->now, 0, sizeof session->now);

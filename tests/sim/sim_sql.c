@@ -35,6 +35,8 @@ static const struct {
     {"SELECT pg_catalog.set_config(", SIM_SET_CONFIG, "SELECT 1"},
     {"SELECT set_config(", SIM_SET_CONFIG, "SELECT 1"},
     {"SELECT n, CASE WHEN", SIM_QUESTION, "SELECT 1"},
+    {"SELECT '', pg_catalog.concat(pg_catalog.set_config(", SIM_CALM, "SET"},
+    {"WITH routines AS ", SIM_CATALOG, "SELECT 1"},
     {"SELECT 'pin:", SIM_QUESTION, "SELECT 1"}, /* of objects alone: there are none */
     {"SELECT", SIM_SELECT, "SELECT 1"},
     {"INSERT", SIM_INSERT, "INSERT 0 1"},
@@ -69,7 +71,7 @@ bool sim_kind_is_exit(enum sim_kind kind)
 bool sim_kind_has_rows(enum sim_kind kind)
 {
     return kind == SIM_SELECT || kind == SIM_SHOW || kind == SIM_ROWS || kind == SIM_SET_CONFIG ||
-           kind == SIM_QUESTION || kind == SIM_SLEEP;
+           kind == SIM_QUESTION || kind == SIM_CATALOG || kind == SIM_SLEEP;
 }
 
 static void copy_text(char *to, size_t size, const char *from, size_t length)

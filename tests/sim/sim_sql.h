@@ -38,6 +38,7 @@ enum sim_kind {
     SIM_SET_CONFIG,
     SIM_CALM, /* ahead of a question: nothing that matters here */
     SIM_QUESTION,
+    SIM_CATALOG, /* a question of functions: there are none */
     SIM_UNKNOWN,
 };
 

@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "io/stream.h"
 #include "pool/registry.h"
+#include "session/catalog.h"
 #include "session/greeting.h"
 #include "session/key_cache.h"
 #include "session/service.h"
@@ -154,6 +155,7 @@ static void stop_world(void)
     for (unsigned i = 0; i < world.service.worker_count; i++)
         worker_free(world.workers[i]);
     registry_free(world.service.registry);
+    catalog_forget_all();
     greeting_forget_all();
     key_cache_clear();
     config_release(&world.config);

@@ -6,29 +6,6 @@ import re
 
 from sequences import FOR_LIFE, Sequence, Step
 
-# The schemas, tables and functions that the statements know. Each client works on tables of its own,
-# so that what it reads does not hang on the others.
-COMMON = """
-CREATE FUNCTION put(name text, value text) RETURNS text LANGUAGE plpgsql AS
-  $$ BEGIN RETURN set_config(name, value, false); END $$;
-CREATE FUNCTION put_hidden(value text) RETURNS text LANGUAGE plpgsql AS
-  $$ BEGIN RETURN set_config('app.' || 'tenant', value, false); END $$;
-CREATE FUNCTION put_then_fail(name text, value text) RETURNS text LANGUAGE plpgsql AS
-  $$ BEGIN PERFORM set_config(name, value, false); RAISE 'failed after %', name; END $$;
-CREATE FUNCTION put_in_vain(name text, value text) RETURNS text LANGUAGE plpgsql AS
-  $$ BEGIN PERFORM set_config(name, value, false); RAISE 'never told';
-     EXCEPTION WHEN raise_exception THEN RETURN coalesce(current_setting(name, true), ''); END $$;
-CREATE FUNCTION zone_within() RETURNS text LANGUAGE sql SET TimeZone = 'Asia/Kolkata' AS
-  $$ SELECT current_setting('TimeZone') $$;
-CREATE FUNCTION zone_overwritten() RETURNS text LANGUAGE plpgsql SET TimeZone = 'Asia/Kolkata' AS
-  $$ BEGIN SET TimeZone = 'Asia/Tokyo'; SET application_name = 'from within';
-     RETURN current_setting('TimeZone'); END $$;
-CREATE PROCEDURE put_and_commit(name text, value text) LANGUAGE plpgsql AS
-  $$ BEGIN PERFORM set_config(name, value, false); COMMIT;
-     PERFORM set_config(name, 'lost', false); ROLLBACK; END $$;
-"""
-
-
 def tables(client):
     """SQL that makes one client's schemas anew."""
     one, other = f"one_{client}", f"two_{client}"
@@ -85,6 +62,36 @@ CUSTOM = {
     '"Odd.Name"': ["odd"],
     "my.list": ["a, b", '"q"'],
 }
+
+def sets(value="value"):
+    """SQL that sets what `name` says. It names them all: a body that does not would pin who calls it."""
+    names = [name.strip('"') for name in [*SETTINGS, *CUSTOM]]
+    cases = (f"WHEN '{name}' THEN set_config('{name}', {value}, false)" for name in names)
+    return f"CASE name {' '.join(cases)} END"
+
+
+# The schemas, tables and functions that the statements know. Each client works on tables of its own,
+# so that what it reads does not hang on the others.
+COMMON = f"""
+CREATE FUNCTION put(name text, value text) RETURNS text LANGUAGE plpgsql AS
+  $$ BEGIN RETURN {sets()}; END $$;
+CREATE FUNCTION put_hidden(value text) RETURNS text LANGUAGE plpgsql AS
+  $$ BEGIN RETURN set_config('app.' || 'tenant', value, false); END $$;
+CREATE FUNCTION put_then_fail(name text, value text) RETURNS text LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM {sets()}; RAISE 'failed after %', name; END $$;
+CREATE FUNCTION put_in_vain(name text, value text) RETURNS text LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM {sets()}; RAISE 'never told';
+     EXCEPTION WHEN raise_exception THEN RETURN coalesce(current_setting(name, true), ''); END $$;
+CREATE FUNCTION zone_within() RETURNS text LANGUAGE sql SET TimeZone = 'Asia/Kolkata' AS
+  $$ SELECT current_setting('TimeZone') $$;
+CREATE FUNCTION zone_overwritten() RETURNS text LANGUAGE plpgsql SET TimeZone = 'Asia/Kolkata' AS
+  $$ BEGIN SET TimeZone = 'Asia/Tokyo'; SET application_name = 'from within';
+     RETURN current_setting('TimeZone'); END $$;
+CREATE PROCEDURE put_and_commit(name text, value text) LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM {sets()}; COMMIT;
+     PERFORM {sets("'lost'")}; ROLLBACK; END $$;
+"""
+
 SEEN = [name for name in SETTINGS if name != "no_such_setting"]
 # A custom name that was ever set in a backend is '' there from then on, NULL in others: no way back.
 CUSTOM_SHOWN = "SELECT " + ", ".join(
@@ -275,7 +282,7 @@ class Writer:
         ))  # fmt: skip
 
     def functions_unseen(self):
-        """What neither the text nor a report tells."""
+        """What neither the text nor a report tells, but the function's body."""
         name = self.pick("work_mem", "enable_seqscan", "search_path")
         return self.run(f"SELECT put('{name}', '{self.pick('64kB', 'on', 'off')}')")
 
@@ -477,9 +484,6 @@ FEATURES = {
     "seeds": 1, "leaving": 1,
 }  # fmt: skip
 
-# Written only where pgsluice asks after every lease.
-FEATURES_OF_ALWAYS = ["functions_unseen"]
-
 
 def write(seed):
     """The same one for the same seed."""
@@ -489,7 +493,7 @@ def write(seed):
     startup = [dice.choice(STARTUP) if dice.random() < 0.3 else {} for _ in range(dice.randrange(3, 6))]
     # A few features at a time meet each other more often.
     state = dice.choices(["ask", "always"], [4, 1])[0]
-    features = [name for name in FEATURES if state == "always" or name not in FEATURES_OF_ALWAYS]
+    features = list(FEATURES)
     if dice.random() < 0.6:
         chosen = {"settings", "shows", "transactions", *dice.sample(features, 4)}
         features = [name for name in features if name in chosen]
