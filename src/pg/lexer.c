@@ -41,13 +41,27 @@ struct finder {
     void *context;
 };
 
+/* What is not ASCII is another name under another client_encoding; a colon tells names of another
+ * kind from those of settings (state/guc.h). PostgreSQL 13 allows both. */
+static bool can_be_told(const struct buffer *name)
+{
+    for (size_t i = name->start; i < name->end; i++) {
+        if (name->memory[i] >= 0x80 || name->memory[i] == ':')
+            return false;
+    }
+    return true;
+}
+
 static void report_if_dotted(struct finder *finder)
 {
     size_t length = buffer_length(&finder->name);
 
     if (length > 0 && memchr(buffer_bytes(&finder->name), '.', length) != NULL) {
+        bool can = can_be_told(&finder->name);
+        finder->missed |= !can;
         buffer_append(&finder->name, "", 1);
-        finder->callback((const char *)buffer_bytes(&finder->name), finder->context);
+        if (can)
+            finder->callback((const char *)buffer_bytes(&finder->name), finder->context);
     }
     buffer_clear(&finder->name);
 }
@@ -60,11 +74,13 @@ static void miss(struct finder *finder)
 }
 
 static const char function[] = "set_config";
+static const char view[] = "pg_settings";
 
-static bool is_quoted_function(const struct lexer_token *token)
+static bool is_name(const struct lexer_token *token, const char *name)
 {
-    return token->kind == LEXER_TOKEN_QUOTED && token->length == strlen(function) &&
-           memcmp(token->at, function, token->length) == 0;
+    return lexer_token_is_word(token, name) ||
+           (token->kind == LEXER_TOKEN_QUOTED && token->length == strlen(name) &&
+            memcmp(token->at, name, token->length) == 0);
 }
 
 static void begin(struct finder *finder, const struct lexer_token *token)
@@ -72,13 +88,14 @@ static void begin(struct finder *finder, const struct lexer_token *token)
     buffer_clear(&finder->name);
     if (lexer_token_is_word(token, "set") || lexer_token_is_word(token, "reset")) {
         finder->step = STEP_NAME;
-    } else if (lexer_token_is_word(token, function) || is_quoted_function(token)) {
+    } else if (is_name(token, function)) {
         finder->step = STEP_OPEN;
     } else if (token->kind == LEXER_TOKEN_QUOTED && token->opaque) {
         /* It may mean set_config: look at what follows as if it were. */
         finder->lasting = true;
         finder->step = STEP_OPEN;
     } else {
+        finder->lasting |= is_name(token, view); /* whose UPDATE is a SET */
         finder->step = STEP_ANY;
     }
 }
@@ -132,8 +149,7 @@ static void take_rest(struct finder *finder, const struct lexer_token *token)
     }
     if (lexer_token_is_symbol(token, '('))
         finder->parentheses++;
-    if (lexer_token_is_word(token, function) || is_quoted_function(token) ||
-        (token->kind == LEXER_TOKEN_QUOTED && token->opaque)) {
+    if (is_name(token, function) || (token->kind == LEXER_TOKEN_QUOTED && token->opaque)) {
         finder->missed = true; /* a call within this one, whose name is not looked for */
         finder->lasting = true;
     }
@@ -247,7 +263,8 @@ static unsigned count_function(const char *sql, size_t length)
 {
     unsigned count = 0;
     for (size_t i = 0; i + strlen(function) <= length; i++)
-        count += strncasecmp(sql + i, function, strlen(function)) == 0;
+        count +=
+            (sql[i] | 0x20) == function[0] && strncasecmp(sql + i, function, strlen(function)) == 0;
     return count;
 }
 

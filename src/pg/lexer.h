@@ -20,10 +20,11 @@ typedef void lexer_name_callback(const char *name, void *context);
 /* What lexer_settings() answers. */
 enum lexer_names {
     /* A name may have been missed: a set_config( that may set for longer than the transaction has a
-     * name that is no plain literal (a parameter, an expression, one with Unicode escapes). */
+     * name that is no plain literal (a parameter, an expression, one with Unicode escapes); or a
+     * name is not ASCII. */
     LEXER_NAMES_MISSED = 1,
     /* Of all words set_config, not each is a call whose last argument is the plain word `true`,
-     * which sets for the transaction only. */
+     * which sets for the transaction only; or the view pg_settings is named. */
     LEXER_NAMES_LASTING = 2,
 };
 
@@ -33,7 +34,7 @@ unsigned lexer_settings(const char *sql, size_t length, lexer_name_callback *cal
 
 /* What a text may do to the session behind a tag that does not say so. */
 enum lexer_change {
-    LEXER_CHANGES_SETTINGS = 1,  /* set_config */
+    LEXER_CHANGES_SETTINGS = 1,  /* set_config, pg_settings */
     LEXER_CHANGES_OBJECTS = 2,   /* a session's advisory locks; the word TEMP or TEMPORARY, or
                                     pg_temp: CREATE TEMP TABLE … AS, SELECT … INTO TEMP */
     LEXER_CHANGES_SEQUENCES = 4, /* nextval, setval, currval, lastval */

@@ -17,6 +17,9 @@ static bool set_is_special(const char *name)
         "datestyle",
         "default_text_search_config",
         "seed",
+        "sort_mem", /* old names of other settings */
+        "vacuum_mem",
+        "force_parallel_mode",
         "time",
         "names",
         "session",
@@ -43,6 +46,15 @@ static bool set_is_plain_text(const char *sql, size_t length)
     return true;
 }
 
+/* PostgreSQL folds the names of settings in quotes too. */
+static void set_fold(struct buffer *name)
+{
+    for (size_t i = name->start; i < name->end; i++) {
+        if (name->memory[i] >= 'A' && name->memory[i] <= 'Z')
+            name->memory[i] = (uint8_t)(name->memory[i] - 'A' + 'a');
+    }
+}
+
 /* name[.name]…; *token is what follows. */
 static bool set_take_name(struct lexer_token_source *source, struct lexer_token *token,
                           struct buffer *name)
@@ -57,8 +69,10 @@ static bool set_take_name(struct lexer_token_source *source, struct lexer_token 
         buffer_append(name, ".", 1);
         *token = lexer_token_next(source);
     }
+    set_fold(name);
     buffer_append(name, "", 1);
-    return true;
+    return strchr((const char *)buffer_bytes(name), ':') ==
+           NULL; /* guc.h has others of that kind */
 }
 
 static bool set_is_digit(const struct lexer_token *token)
@@ -156,21 +170,29 @@ static enum lexer_set set_session(struct lexer_token_source *source, struct lexe
     return LEXER_SET_SESSION;
 }
 
+/* A dot follows: what was taken for a key word is the first part of a name. */
+static bool set_is_class(struct lexer_token_source source)
+{
+    struct lexer_token token = lexer_token_next(&source);
+    return lexer_token_is_symbol(&token, '.');
+}
+
 enum lexer_set lexer_set_parse(const char *sql, size_t length, struct buffer *name,
                                struct buffer *value)
 {
     struct lexer_token_source source = {.at = sql, .end = sql + length};
-    if (length > SET_LONGEST || !set_is_plain_text(sql, length))
+    if (length > SET_LONGEST)
         return LEXER_SET_OTHER;
     struct lexer_token token = lexer_token_next(&source);
-    if (!lexer_token_is_word(&token, "set"))
+    if (!lexer_token_is_word(&token, "set") || !set_is_plain_text(sql, length))
         return LEXER_SET_OTHER;
     token = lexer_token_next(&source);
-    if (lexer_token_is_word(&token, "local"))
+    bool is_class = set_is_class(source);
+    if (lexer_token_is_word(&token, "local") && !is_class)
         return set_local(source, name);
-    if (lexer_token_is_word(&token, "transaction"))
+    if (lexer_token_is_word(&token, "transaction") && !is_class)
         return set_skip_statement(&source) ? LEXER_SET_LOCAL : LEXER_SET_OTHER;
-    if (lexer_token_is_word(&token, "session")) {
+    if (lexer_token_is_word(&token, "session") && !is_class) {
         token = lexer_token_next(&source);
         if (lexer_token_is_word(&token, "characteristics") ||
             lexer_token_is_word(&token, "authorization"))

@@ -22,17 +22,13 @@ static bool first_letter_tells(char first)
     }
 }
 
-static bool is_more_than_one(const char *sql, size_t length)
+/* Or is one with a semicolon in a constant, or with a comment behind. */
+static bool may_be_more_than_one(const char *sql, size_t length)
 {
-    const char *semicolon = memchr(sql, ';', length);
-    if (semicolon == NULL)
-        return false;
-    struct lexer_token_source source = {semicolon, sql + length};
-    struct lexer_token token;
-    do
-        token = lexer_token_next(&source);
-    while (lexer_token_is_symbol(&token, ';'));
-    return token.kind != LEXER_TOKEN_END;
+    const char *end = sql + length, *at = memchr(sql, ';', length);
+    while (at != NULL && at < end && (*at == ';' || *at == ' ' || (*at >= '\t' && *at <= '\r')))
+        at++;
+    return at != NULL && at < end;
 }
 
 bool lexer_may_name_statements(const char *sql, size_t length, bool many)
@@ -44,7 +40,7 @@ bool lexer_may_name_statements(const char *sql, size_t length, bool many)
             lexer_token_is_word(&token, "create"))
             return true;
     }
-    return many && is_more_than_one(sql, length);
+    return many && may_be_more_than_one(sql, length);
 }
 
 bool lexer_next_statement_name(struct lexer_token_source *source, struct buffer *name,

@@ -14,8 +14,8 @@ struct buffer;
 
 /*
  * True where the text may hold such a name: by its first word (EXPLAIN and CREATE TABLE AS may go
- * on with EXECUTE); or, with `many`, because it is more than one statement. Most texts are told by
- * their first letter.
+ * on with EXECUTE); or, with `many`, because it may be more than one statement. Most texts are told
+ * by their first letter.
  */
 bool lexer_may_name_statements(const char *sql, size_t length, bool many);
 /*

@@ -29,7 +29,8 @@ struct watched_word {
     (LEXER_CHANGES_SETTINGS | LEXER_CHANGES_OBJECTS | LEXER_CHANGES_SEQUENCES | LEXER_CHANGES_SEED)
 
 static const struct watched_word watched_words[] = {
-    WATCHED("set_config", 6, LEXER_CHANGES_SETTINGS), /* nf */
+    WATCHED("set_config", 6, LEXER_CHANGES_SETTINGS),  /* nf */
+    WATCHED("pg_settings", 1, LEXER_CHANGES_SETTINGS), /* g_ */
     WATCHED("advisory_lock", 1,
             LEXER_CHANGES_OBJECTS), /* dv; not the _xact_ ones, which end with the transaction */
     WATCHED("advisory_unlock", 1, LEXER_CHANGES_OBJECTS), /* dv */
@@ -57,6 +58,7 @@ static inline bool mark_pairs(const uint8_t *chunk, uint8_t marks[CHUNK])
         mark |= (uint8_t)(first == 'e') & (uint8_t)(second == 'e');
         mark |= (uint8_t)(first == 'm') & (uint8_t)(second == 'p');
         mark |= (uint8_t)(first == 'u') & (uint8_t)(second == '&');
+        mark |= (uint8_t)(first == 'g') & (uint8_t)(second == ('_' | CASE_BIT));
         marks[i] = mark;
         any |= mark;
     }

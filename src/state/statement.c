@@ -91,10 +91,12 @@ static struct interned *interned_new(const struct key *key)
     interned->statement.context = key->context;
     const char *sql = (const char *)interned->key;
     interned->statement.changes = (uint8_t)lexer_changes(sql, strnlen(sql, length));
-    if ((interned->statement.changes & LEXER_CHANGES_SETTINGS) != 0) {
+    if (lexer_may_name_settings(sql, strnlen(sql, length))) {
         unsigned names = lexer_settings(sql, length, ignore_name, NULL);
         interned->statement.hides_setting = (names & LEXER_NAMES_MISSED) != 0;
-        interned->statement.sets_locally = (names & LEXER_NAMES_LASTING) == 0;
+        interned->statement.sets_locally =
+            (interned->statement.changes & LEXER_CHANGES_SETTINGS) != 0 &&
+            (names & LEXER_NAMES_LASTING) == 0;
         if (interned->statement.sets_locally)
             interned->statement.changes &= (uint8_t)~LEXER_CHANGES_SETTINGS;
     }
