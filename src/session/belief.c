@@ -17,6 +17,7 @@
 struct belief {
     struct pairs set;    /* what the transaction's SETs have set, once it commits */
     struct pairs local;  /* names that SET LOCAL has used: custom ones stay, and are empty */
+    bool local_missed;   /* there are more */
     bool in_transaction; /* a ReadyForQuery within it was seen */
     bool committed;
     bool rolled_back;
@@ -38,6 +39,18 @@ struct server_undo *belief_of_text(const char *sql, size_t length)
     return set;
 }
 
+/* Past so many it is cheaper to ask; a client's text may hold thousands. */
+#define BELIEF_MOST_LOCAL 100
+
+static void belief_take_local(const char *name, void *context)
+{
+    struct belief *belief = context;
+    if (belief->local.count < BELIEF_MOST_LOCAL)
+        pairs_set(&belief->local, name, "");
+    else
+        belief->local_missed = true;
+}
+
 void belief_add(struct server *server, const struct server_undo *set)
 {
     if (server->client == NULL) {
@@ -49,13 +62,9 @@ void belief_add(struct server *server, const struct server_undo *set)
     if (set->value != NULL)
         pairs_set(&server->belief->set, set->name, set->value);
     else if (set->name[0] != '\0')
-        pairs_set(&server->belief->local, set->name, "");
-}
-
-static void belief_take_local(const char *name, void *context)
-{
-    struct belief *belief = context;
-    pairs_set(&belief->local, name, "");
+        belief_take_local(set->name, server->belief);
+    if (server->belief->local_missed)
+        server->look |= ASK_SETTINGS;
 }
 
 void belief_add_local(struct server *server, const char *sql, size_t length)
@@ -63,6 +72,8 @@ void belief_add_local(struct server *server, const char *sql, size_t length)
     if (server->belief == NULL)
         server->belief = memory_new(struct belief);
     (void)lexer_settings(sql, length, belief_take_local, server->belief);
+    if (server->belief->local_missed)
+        server->look |= ASK_SETTINGS;
 }
 
 void belief_command(struct server *server, enum tag tag)

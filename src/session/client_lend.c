@@ -1,5 +1,7 @@
 #include "session/client_lend.h"
 #include "base/memory.h"
+#include "config/settings.h"
+#include "pg/lexer_sign.h"
 #include "pg/lexer_statement.h"
 #include "pg/message.h"
 #include "pg/pairs.h"
@@ -7,6 +9,7 @@
 #include "session/ask.h"
 #include "session/batch.h"
 #include "session/client.h"
+#include "session/client_pin.h"
 #include "session/client_prepare.h"
 #include "session/client_statement.h"
 #include "session/server.h"
@@ -40,6 +43,16 @@ static struct server_undo *lend_undo(const char *name, const struct statement_na
     return undo;
 }
 
+/* Whoever executes it does so by a text that does not tell what it does. */
+static void lend_look(struct client *client, const struct statement *statement)
+{
+    unsigned pins = (statement->hides_setting ? PIN_SETTING : 0) |
+                    ((statement->signs & LEXER_SETS_SEED) != 0 ? PIN_SEED : 0);
+    client->server->look |= (uint8_t)(ASK_OBJECTS | ask_for(statement->changes));
+    if (pins != 0 && settings_follows(client->settings))
+        client_pin_set(client, client->pins | pins);
+}
+
 static void lend_name(struct client *client, struct batch *batch, const char *name, bool is_query,
                       bool executes)
 {
@@ -61,8 +74,8 @@ static void lend_name(struct client *client, struct batch *batch, const char *na
         (void)statement_names_remove(&lend->names, name);
     statement_names_add(&lend->names, name, named->statement);
     statement_names_at(lend->names, name)->shape = named->shape;
+    lend_look(client, named->statement);
     (void)statement_names_remove(&client->statements, name);
-    server->look |= ASK_OBJECTS;
 }
 
 /* Nothing can be prepared there, and nothing be executed. */

@@ -22,6 +22,7 @@
 #include "session/client.h"
 #include "session/client_lend.h"
 #include "session/client_listen.h"
+#include "session/client_pin.h"
 #include "session/client_statement.h"
 #include "session/client_text.h"
 #include "session/deny.h"
@@ -283,6 +284,29 @@ static enum relay_step relay_simple(struct server *server, enum pipeline_kind ki
     return STEP_FORWARD;
 }
 
+/* A FunctionCall has no text. Large objects are what libraries use it for. */
+static enum relay_step relay_call(struct client *client, const struct frame *frame,
+                                  size_t available)
+{
+    enum { SETSEED = 1599, SET_CONFIG = 2078 };
+    struct server *server = client->server;
+    struct reader reader;
+    if (available < frame->size && available < FRAME_HEADER_SIZE + 4)
+        return STEP_KEEP;
+    reader_init(&reader, frame->body, available - FRAME_HEADER_SIZE);
+    uint32_t function = reader_uint32(&reader);
+    bool is_of_large_objects =
+        (function >= 715 && function <= 1004) || (function >= 3170 && function <= 3172);
+    if (pipeline_accepts(&server->pipeline, PIPELINE_CALL) && settings_follows(client->settings) &&
+        !is_of_large_objects) {
+        server->look |= ASK_ALL;
+        server->drew = true;
+        if (function == SETSEED || function == SET_CONFIG)
+            client_pin_set(client, client->pins | (function == SETSEED ? PIN_SEED : PIN_SETTING));
+    }
+    return relay_simple(server, PIPELINE_CALL);
+}
+
 static enum relay_step relay_of(enum client_statement_answer answer)
 {
     switch (answer) {
@@ -342,7 +366,7 @@ static enum relay_step relay_leased(struct client *client, struct batch *batch,
         return relay_simple(server, PIPELINE_SYNC);
     case MESSAGE_FUNCTION_CALL: /* of any function */
         server->look |= ASK_ALL;
-        return relay_simple(server, PIPELINE_CALL);
+        return relay_call(client, frame, available);
     case MESSAGE_COPY_DONE:
     case MESSAGE_COPY_FAIL:
         return relay_simple(server, PIPELINE_COPY_END);

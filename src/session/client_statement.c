@@ -26,8 +26,9 @@
 
 #include <string.h>
 
-/* A Parse has to be known whole, to be prepared elsewhere later. An unnamed one that is longer
- * passes by unkept: it can be bound before its Sync only. */
+/* A Parse has to be known whole, to be prepared elsewhere later, and a Query for what it may do to
+ * the session. A Query or an unnamed Parse that is longer passes by unkept: the latter can be bound
+ * before its Sync only. */
 #define STATEMENT_MAX_KEPT ((size_t)1 << 20)
 #define STATEMENT_MAX_NAMED ((size_t)16 << 20)
 
@@ -41,9 +42,11 @@ static void statement_note_name(const char *name, void *context)
     struct client *client = context;
     if (client->custom_names == NULL)
         client->custom_names = memory_new(struct pairs);
-    if (pairs_find(client->custom_names, name) != NULL)
+    bool is_full = client->custom_names->count >= STATEMENT_MOST_NAMES;
+    if ((is_full && (client->pins & PIN_SETTING) != 0) ||
+        pairs_find(client->custom_names, name) != NULL)
         return;
-    if (client->custom_names->count < STATEMENT_MOST_NAMES)
+    if (!is_full)
         pairs_add(client->custom_names, name, "");
     else
         client_pin_set(client, client->pins | PIN_SETTING);
@@ -152,6 +155,8 @@ bool client_statement_needs_more(const struct frame *frame, size_t available)
         return false;
     const uint8_t *at = frame->body, *end = frame->body + (available - FRAME_HEADER_SIZE);
     switch (frame->type) {
+    case MESSAGE_QUERY:
+        return frame->size <= STATEMENT_MAX_KEPT;
     case MESSAGE_PARSE:
         if (at == end)
             return true;
@@ -434,7 +439,8 @@ static enum client_statement_answer statement_bind_unnamed(struct client *client
     client_prepare_unnamed(client, batch);
     if (client->unnamed != NULL)
         statement_look_at_bound(client, client->unnamed, portal);
-    client_statement_push(server, PIPELINE_BIND, false, SERVER_NOTE_NONE, NULL);
+    client_statement_push(server, PIPELINE_BIND, false,
+                          server->unnamed_unkept ? SERVER_NOTE_UNREAD : SERVER_NOTE_NONE, NULL);
     return CLIENT_STATEMENT_FORWARD;
 }
 

@@ -190,15 +190,30 @@ enum client_text_answer client_text_query(struct client *client, struct batch *b
     return text_run(client, batch, &text, refusal);
 }
 
+void client_text_has_run_unread(struct client *client)
+{
+    if (!settings_follows(client->settings))
+        return;
+    client->server->look |= ASK_ALL;
+    const struct routines *routines = client->server->routines;
+    if (client->settings->session_function_count > 0 ||
+        (routines != NULL && (routines_all_effects(routines) & TEXT_UNASKABLE) != 0))
+        client->server->retire = true;
+    if ((client->pins & PIN_SETTING) != 0)
+        return;
+    /* It may have set what nobody can ask for by name. */
+    if (client_pin_holds(client) || (!client_pin_is_denied(client) && client_pin_reserve(client)))
+        client_pin_set(client, client->pins | PIN_SETTING);
+    else
+        client->server->retire = true;
+}
+
 void client_text_unread(struct client *client, struct batch *batch)
 {
     if (!settings_follows(client->settings))
         return;
     sequence_prepare(client, batch); /* it may ask for values */
-    const struct routines *routines = client->server->routines;
-    if (client->settings->session_function_count > 0 ||
-        (routines != NULL && (routines_all_effects(routines) & TEXT_UNASKABLE) != 0))
-        client->server->retire = true;
+    client_text_has_run_unread(client);
 }
 
 void client_text_parse(struct client *client, struct batch *batch,

@@ -35,6 +35,9 @@ enum client_text_answer client_text_query(struct client *client, struct batch *b
     __attribute__((warn_unused_result));
 /* The rest of a query is too long to be kept, and goes by unread. */
 void client_text_unread(struct client *client, struct batch *batch);
+/* A statement of that kind has run: its client is pinned, or loses what it has set with the server
+ * connection. */
+void client_text_has_run_unread(struct client *client);
 /* A Parse of it is about to go. */
 void client_text_parse(struct client *client, struct batch *batch,
                        const struct statement *statement);

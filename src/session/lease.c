@@ -82,18 +82,63 @@ static void lease_is_ready(struct client *client, struct server *server)
 
 /* A command must not run before these are what the client wants: rights of its own, and settings
  * that PostgreSQL may refuse later on, since they name what can be dropped. */
-static bool lease_may_be_refused(const struct guc_set *gucs)
+static bool lease_may_fail_later(const char *name)
 {
     static const char *const names[] = {
-        "role",
-        "session_authorization",
-        "default_table_access_method",
-        "default_tablespace",
-        "default_text_search_config",
-        "temp_tablespaces",
+        "default_table_access_method", "default_tablespace", "default_text_search_config", "role",
+        "session_authorization",       "temp_buffers",       "temp_tablespaces",
     };
-    for (size_t i = 0; guc_pairs(gucs)->count > 0 && i < sizeof names / sizeof names[0]; i++) {
-        if (guc_find(gucs, names[i]) != NULL)
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Settings of superusers: set under a role that the session had, say, which the login user may
+ * neither set nor reset. */
+static bool lease_needs_rights(const char *name)
+{
+    static const char *const names[] = {
+        "allow_",
+        "backtrace_",
+        "commit_delay",
+        "compute_query_id",
+        "deadlock_timeout",
+        "debug_discard_caches",
+        "dynamic_library_",
+        "event_triggers",
+        "ignore_",
+        "jit_",
+        "lc_messages",
+        "lo_compat_privileges",
+        "log_",
+        "max_stack_depth",
+        "session_preload_libraries",
+        "session_repl",
+        "temp_file_limit",
+        "trace_",
+        "track_",
+        "update_process_",
+        "wal_",
+        "zero_damaged_pages",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strncmp(names[i], name, strlen(names[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool lease_may_be_refused(const struct guc_set *from, const struct guc_set *to)
+{
+    const struct pairs *old = guc_pairs(from), *new = guc_pairs(to);
+    for (size_t i = 0; i < new->count; i++) {
+        if (lease_may_fail_later(new->items[i].name) || lease_needs_rights(new->items[i].name))
+            return true;
+    }
+    for (size_t i = 0; i < old->count; i++) {
+        if (lease_needs_rights(old->items[i].name))
             return true;
     }
     return false;
@@ -139,8 +184,8 @@ static bool lease_switch_first(struct client *client, struct server *server)
 {
     bool replays = replay_is_due(server, client->gucs);
     if (lease_is_in_state(client, server) ||
-        (client->state != CLIENT_GREETING && !lease_may_be_refused(client->gucs) && !replays &&
-         !lease_is_hurried(server->gucs)))
+        (client->state != CLIENT_GREETING && !lease_may_be_refused(server->gucs, client->gucs) &&
+         !replays && !lease_is_hurried(server->gucs)))
         return false;
     replay_forget_broken(server);
     struct guc_set *state = replays ? replay_begin(server, client->gucs) : guc_retain(client->gucs);

@@ -82,7 +82,8 @@ enum server_note {
     SERVER_NOTE_FRONT,      /* LISTEN for the channels of the client, ahead of its messages */
     SERVER_NOTE_FENCE,      /* ends what the client hears by this connection */
     SERVER_NOTE_UNLISTEN,
-    SERVER_NOTE_LEND, /* Parse or Describe under a client's name (client_lend.h); subject: undo */
+    SERVER_NOTE_UNREAD, /* a Bind of a statement that is too long to be read */
+    SERVER_NOTE_LEND,   /* Parse or Describe under a client's name (client_lend.h); subject: undo */
 };
 
 /* What has to be undone where the server does not carry a message out. Owned by the entry. */
@@ -138,6 +139,7 @@ struct server {
     bool unnamed_synced : 1;     /* a Sync went out behind the last message about the unnamed one */
     bool unnamed_unknown : 1;    /* such a message was not carried out: nobody knows which it has */
     bool checked : 1;            /* `checking` has another shape than its client knows */
+    bool unread : 1;             /* such a statement was bound */
     bool unnamed_unkept : 1;     /* it has one of its client's that is too long to be kept */
     /* A lease that may pin its client though that must not be (deny.h): */
     bool guarded : 1;  /* one cycle at a time */

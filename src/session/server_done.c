@@ -234,6 +234,8 @@ void server_done(const struct pipeline_entry *entry, enum pipeline_end end, void
         client_lend_done(server, entry, end);
     else if (entry->ours && entry->kind == PIPELINE_QUERY)
         done_own_query(server, note, end);
+    else if (note == SERVER_NOTE_UNREAD)
+        server->unread |= end == PIPELINE_COMPLETED;
     else if (note == SERVER_NOTE_SET && end == PIPELINE_COMPLETED)
         belief_add(server, undo);
     else if (end == PIPELINE_SKIPPED || (end == PIPELINE_ERRORED && entry->kind != PIPELINE_QUERY))

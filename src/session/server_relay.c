@@ -16,6 +16,7 @@
 #include "session/belief.h"
 #include "session/client.h"
 #include "session/client_listen.h"
+#include "session/client_text.h"
 #include "session/deny.h"
 #include "session/lease.h"
 #include "session/notifier.h"
@@ -23,6 +24,7 @@
 #include "session/replay.h"
 #include "session/server.h"
 #include "session/worker.h"
+#include "state/guc.h"
 #include "state/statement.h"
 
 #include <stdio.h>
@@ -48,10 +50,15 @@ static void relay_ready(struct server *server, const struct frame *frame, bool i
     if (server->client != NULL && server->transaction_status != MESSAGE_IDLE &&
         server->client->settings->mode == SETTINGS_STATEMENT)
         server->statement_violated = true;
+    if (server->unread && server->client != NULL)
+        client_text_has_run_unread(server->client);
+    server->unread = false;
     if (server->client != NULL && !is_ours) {
         /* What pins may have ended with this command, whatever that was. */
         if ((server->client->pins & PIN_ASKABLE) != 0)
             server->look |= ASK_OBJECTS;
+        if ((server->client->pins & PIN_PREPARE) != 0)
+            server->look |= ASK_SETTINGS; /* an EXECUTE does not tell what it has executed */
         if (server->client->settings->state == SETTINGS_STATE_ALWAYS)
             server->look |= ASK_ALL;
     }
@@ -241,13 +248,13 @@ static void relay_switch_failed(struct server *server)
 {
     struct client *client = server->client;
     server->switch_failed = false;
+    server->reset_needed = true; /* a DEALLOCATE that was part of it is not undone */
     if (client == NULL || client->state == CLIENT_GREETING)
         return; /* lease_prepared tells it */
-    server->reset_needed = true;
-    if (server->state == SERVER_PREPARING && server->failure != NULL &&
-        strcmp(server->failure->sqlstate, SQLSTATE_QUERY_CANCELED) == 0) {
-        /* By a statement_timeout of who had it before: the client gets another connection. */
-        server_close(server, NULL, "its session's timeout does not let it be used again");
+    if (server->state == SERVER_PREPARING && guc_pairs(server->gucs)->count > 0) {
+        /* By what another had set there, perhaps: a statement_timeout, or what the login user may
+         * not reset. The client gets another connection, and none is left in such a state. */
+        server_close(server, NULL, "its session's settings do not let it be used again");
         return;
     }
     struct failure *failure =

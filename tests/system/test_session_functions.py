@@ -110,8 +110,17 @@ def test_text_that_is_not_read_to_its_end(pooled):
     pooled.use(session_functions="keeps_state", size=1)
     one, other = pooled.wire(), pooled.wire()
     before = one.value(BACKEND)
-    one.run(f"SELECT 1 -- {'x' * 200000}\n, keeps_state()")
+    one.run(f"SELECT 1 -- {'x' * 1200000}\n, keeps_state()")
+    assert "SETTING" in pinned(pooled.daemon)
+    one.close()
     assert other.value(BACKEND) != before
+
+
+def test_long_text_is_read_to_its_end(pooled):
+    pooled.use(session_functions="keeps_state", size=1)
+    one = pooled.wire()
+    one.run(f"SELECT 1 -- {'x' * 200000}\n, keeps_state()")
+    assert pinned(pooled.daemon) == ["FUNCTION"]
 
 
 @pytest.mark.core
