@@ -4,6 +4,7 @@ own, and all of them through a pgsluice with fewer server connections. What a cl
 the same, message by message.
 """
 
+import itertools
 import struct
 import time
 
@@ -47,12 +48,18 @@ def without_tables(body):
 
 
 def told(replies):
-    """What must be the same. Notifications come when they come, and are compared on their own."""
-    return [
+    """
+    What must be the same. Notifications come when they come, and are compared on their own. Since
+    PostgreSQL 16 the order of reports that come together is that in which the settings ceased to be
+    the server's own, on that connection.
+    """
+    kept = [
         (kind, without_tables(body) if kind == "T" else body)
         for kind, body in plain(replies)
         if kind != "A"
     ]
+    groups = itertools.groupby(kept, key=lambda one: one[0])
+    return [one for kind, group in groups for one in (sorted(group) if kind == "S" else group)]
 
 
 class Side:

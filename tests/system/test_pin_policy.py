@@ -174,7 +174,8 @@ def test_more_than_is_held_back_arrives_whole(denied):
     many = "SELECT repeat('x', 100) FROM generate_series(1, 3000)"
     replies = one.ask(query(f"SELECT pg_advisory_lock(1); {many}"))
     assert refused(replies, "0A000", "advisory lock") == "I"
-    assert 2000 < len(rows(replies)) <= 3001
+    # What is dropped is at most what is held back, and the read that went past it.
+    assert 1500 < len(rows(replies)) <= 3001
     assert set(rows(replies)[1:]) == {("x" * 100,)}
     denied.wait_for_rest()
     assert locks(one) == "0"

@@ -303,10 +303,10 @@ def test_all_statements_of_this_client_go(target, sql, protocol):
     for wire, word in ((one, "one"), (two, "two")):
         for name in ("a", "b"):
             wire.ask(parse(name, f"SELECT '{word}{name}'"), sync())
-    if protocol == "simple":
-        assert kinds(one.ask(query(sql))) == "CZI"
-    else:
-        assert kinds(one.ask(extended(sql), sync())) == "12nCZI"
+    replies = one.ask(query(sql)) if protocol == "simple" else one.ask(extended(sql), sync())
+    if one.version < 14:  # which reports all that DISCARD ALL sets back
+        replies = [reply for reply in replies if reply.kind != "S"]
+    assert kinds(replies) == ("CZI" if protocol == "simple" else "12nCZI")
     for name in ("a", "b"):
         assert errors(one.ask(bind("", name), sync())) == ["26000"]
         assert use(two, name) == f"two{name}"
