@@ -227,7 +227,7 @@ bool server_watch_parameter(struct server *server, const struct frame *frame, bo
     bool told = client != NULL && !is_ours;
     if (told && client->settings->state == SETTINGS_STATE_OFF)
         watch_follow_parameter(server, name, value);
-    else if (told && !belief_covers(server, name))
+    else if (told && server->parameters != old && !belief_covers(server, name))
         server->look |= ASK_SETTINGS; /* a function may have set it, behind an innocent tag */
     if (told && client->told != NULL) {
         struct parameters *known = client->told;
