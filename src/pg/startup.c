@@ -138,14 +138,6 @@ void startup_write_login(struct buffer *buffer, const struct pairs *parameters)
     writer_end(&writer);
 }
 
-void startup_write_ssl_request(struct buffer *buffer)
-{
-    struct writer writer = writer_begin(buffer, 0);
-
-    writer_uint32(&writer, CODE_SSL);
-    writer_end(&writer);
-}
-
 void startup_write_cancel(struct buffer *buffer, uint32_t pid, const uint8_t *key,
                           size_t key_length)
 {

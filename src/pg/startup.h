@@ -45,7 +45,6 @@ void startup_parse(const uint8_t *bytes, size_t length, struct startup *startup)
 
 /* Protocol 3.0. */
 void startup_write_login(struct buffer *buffer, const struct pairs *parameters);
-void startup_write_ssl_request(struct buffer *buffer);
 void startup_write_cancel(struct buffer *buffer, uint32_t pid, const uint8_t *key,
                           size_t key_length);
 

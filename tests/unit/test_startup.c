@@ -193,8 +193,6 @@ static void packets_are_written(void **state)
     pairs_add(&parameters, "database", "app");
     startup_write_login(&buffer, &parameters);
     assert_wrote(&buffer, LOGIN);
-    startup_write_ssl_request(&buffer);
-    assert_wrote(&buffer, "\0\0\0\x08\x04\xd2\x16\x2f");
     startup_write_cancel(&buffer, 0x01020304, BYTES("12345"), 5);
     assert_wrote(&buffer, "\0\0\0\x11\x04\xd2\x16\x2e\x01\x02\x03\x04"
                           "12345");
