@@ -247,6 +247,17 @@ def test_hostile_session_is_asked_all_the_same(pooled):
     follows_and_does_not_leak(one, other)
 
 
+def test_too_many_functions_to_look_through(two, pooled):
+    """Then the server is asked after every transaction."""
+    one, other = two
+    pooled.cluster.sql(FUNCTION.format("long", "sql", "SELECT 1 /*" + "long " * 500_000 + "*/"),
+                       database="app")  # fmt: skip
+    pooled.daemon.reload()
+    one.run("SELECT zone('')")
+    pooled.daemon.wait_for_log("too many functions")
+    assert (one.value("SHOW work_mem"), other.value("SHOW work_mem")) == ("7MB", "4MB")
+
+
 def test_body_in_sqls_own_words(two, pooled):
     if int(pooled.cluster.value("SHOW server_version_num")) < 140000:
         pytest.skip("PostgreSQL 14 has them")
