@@ -125,6 +125,7 @@ struct server {
     bool fatal : 1;              /* the server said FATAL: `failure` has it */
     bool fatal_forwarded : 1;    /* the client has it too */
     bool forgetting : 1;         /* a client's DEALLOCATE or DISCARD has yet to be answered */
+    bool resetting : 1;          /* the last command was RESET or DISCARD ALL */
     bool redescribe : 1;         /* statements may have been prepared anew under the same names */
     bool half_sent : 1;          /* it has the begin of a message whose rest will never come */
     bool overheard : 1;          /* it has said a notification that nobody asked for */
@@ -292,7 +293,8 @@ void server_end_check(struct server *server);
 
 /* server_watch.c: a command of the client's has ended: did it touch the session's state? */
 void server_watch_command(struct server *server, const struct frame *frame, enum server_note note);
-/* A ParameterStatus: true where the client is to see it. */
-bool server_watch_parameter(struct server *server, const struct frame *frame, bool is_ours);
+/* A ParameterStatus: true where the client is to see it as it is. */
+bool server_watch_parameter(struct server *server, struct batch *batch, const struct frame *frame,
+                            bool is_ours);
 
 #endif

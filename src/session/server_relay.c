@@ -25,6 +25,7 @@
 #include "session/server.h"
 #include "session/worker.h"
 #include "state/guc.h"
+#include "state/parameters.h"
 #include "state/statement.h"
 
 #include <stdio.h>
@@ -62,6 +63,20 @@ static void relay_ready(struct server *server, const struct frame *frame, bool i
         if (server->client->settings->state == SETTINGS_STATE_ALWAYS)
             server->look |= ASK_ALL;
     }
+}
+
+/* In the client's state now: what it was told last may be of another connection, or older. */
+static void relay_switched(struct server *server, struct batch *batch)
+{
+    struct client *client = server->client;
+    server->switched = false;
+    if (client == NULL || server->switch_failed || client->told == NULL ||
+        client->told == server->parameters)
+        return;
+    parameters_write_difference(client->told, server->parameters, batch_made_begin(batch));
+    batch_made_end(batch);
+    parameters_release(&client->told);
+    client->told = parameters_retain(server->parameters);
 }
 
 /* ---- The stream of messages ---- */
@@ -104,6 +119,8 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
             relay_ready(server, frame, is_ours);
         else
             server->violated = frame->type;
+        if (server->switched)
+            relay_switched(server, batch);
         if (forward && server->client->listening != NULL &&
             server->transaction_status == MESSAGE_IDLE && server->violated == 0)
             forward = client_listen_ready(server, batch);
@@ -115,7 +132,7 @@ static bool relay_message(struct server *server, struct batch *batch, const stru
             deny_begin(server, batch);
         break;
     case MESSAGE_PARAMETER_STATUS:
-        forward = server_watch_parameter(server, frame, is_ours);
+        forward = server_watch_parameter(server, batch, frame, is_ours);
         break;
     case MESSAGE_NOTICE_RESPONSE:
         forward = server->client != NULL && !is_ours && server->state == SERVER_LEASED;
@@ -268,14 +285,6 @@ static void relay_switch_failed(struct server *server)
     failure_release(&failure);
 }
 
-static void relay_switched(struct server *server)
-{
-    struct client *client = server->client;
-    server->switched = false;
-    if (client != NULL && !server->switch_failed)
-        lease_tell_parameters(client, server);
-}
-
 /* Nobody can tell how many ReadyForQuery a failed COPY IN still brings: asks (pipeline.h). */
 void server_relay_probe(struct server *server)
 {
@@ -392,10 +401,6 @@ static void relay_received(struct server *server, const uint8_t *bytes, size_t l
         buffer_append(server->input, bytes + used, length - used);
     }
     struct client *client = server->client;
-    if (server->switched)
-        relay_switched(server);
-    if (relay_is_out_of_hands(server, client))
-        return;
     if (server->switch_failed && client != NULL)
         batch.count = 0; /* replies to what ran in the wrong state */
     relay_flush(server, &batch);

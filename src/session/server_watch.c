@@ -5,12 +5,15 @@
 #include "config/settings.h"
 #include "pg/frame.h"
 #include "pg/reader.h"
+#include "pg/reply.h"
 #include "pg/tag.h"
 #include "session/ask.h"
+#include "session/batch.h"
 #include "session/belief.h"
 #include "session/client.h"
 #include "session/client_pin.h"
 #include "session/deny.h"
+#include "session/greeting.h"
 #include "session/server.h"
 #include "state/guc.h"
 #include "state/parameters.h"
@@ -140,6 +143,7 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
     enum tag tag = tag_parse((const char *)frame->body, length > 0 ? length - 1 : 0);
     if (server->belief != NULL)
         belief_command(server, tag);
+    server->resetting = tag == TAG_RESET || tag == TAG_DISCARD_ALL;
     switch (tag) {
     case TAG_SET:
         if (note != SERVER_NOTE_SET)
@@ -213,7 +217,29 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
     }
 }
 
-bool server_watch_parameter(struct server *server, const struct frame *frame, bool is_ours)
+/* RESET and DISCARD ALL lead the server connection to its own default, but the client to what it
+ * came with. True where that is so for this setting: the client has been told so. */
+static bool watch_tell_startup(struct server *server, struct batch *batch, const char *name)
+{
+    struct client *client = server->client;
+    if (!server->resetting || client->told == NULL || guc_find(client->startup_gucs, name) == NULL)
+        return false;
+    struct parameters *greeting = greeting_find(client->pool, client->startup_gucs);
+    const char *value = greeting != NULL ? parameters_find(greeting, name) : NULL;
+    const char *told = parameters_find(client->told, name);
+    if (value != NULL && (told == NULL || strcmp(told, value) != 0)) {
+        struct parameters *known = client->told;
+        reply_parameter_status(batch_made_begin(batch), name, value);
+        batch_made_end(batch);
+        client->told = parameters_with(known, name, value);
+        parameters_release(&known);
+    }
+    parameters_release(&greeting);
+    return value != NULL;
+}
+
+bool server_watch_parameter(struct server *server, struct batch *batch, const struct frame *frame,
+                            bool is_ours)
 {
     struct reader reader;
     reader_init_frame(&reader, frame);
@@ -229,6 +255,10 @@ bool server_watch_parameter(struct server *server, const struct frame *frame, bo
         watch_follow_parameter(server, name, value);
     else if (told && server->parameters != old && !belief_covers(server, name))
         server->look |= ASK_SETTINGS; /* a function may have set it, behind an innocent tag */
+    if (told && watch_tell_startup(server, batch, name)) {
+        parameters_release(&old);
+        return false;
+    }
     if (told && client->told != NULL) {
         struct parameters *known = client->told;
         client->told = known == old ? parameters_retain(server->parameters)
