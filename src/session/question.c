@@ -77,7 +77,8 @@ static void question_settings(struct buffer *sql, const struct question_scope *s
                   " pg_catalog.getdatabaseencoding()), 'hex')) ELSE v END"
                   " FROM (SELECT name AS n, setting AS v FROM pg_catalog.pg_settings"
                   " WHERE source OPERATOR(pg_catalog.=) 'session'"
-                  " AND NOT pg_catalog.starts_with(name, 'transaction_')"
+                  " AND name OPERATOR(pg_catalog.<>) ALL (ARRAY['transaction_isolation',"
+                  " 'transaction_read_only', 'transaction_deferrable'])"
                   " AND pg_catalog.strpos(name, '.') OPERATOR(pg_catalog.=) 0");
     if (scope->careful)
         question_text(sql, " AND name OPERATOR(pg_catalog.<>) 'statement_timeout'");
