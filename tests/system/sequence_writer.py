@@ -386,7 +386,10 @@ class Writer:
         steps = [Step(self.client, [["P", name, sql], *self.pick(use, [["S"]])])]
         if self.chance(0.3):
             name = self.dice.choice(SQL_NAMES)
-            steps, use = self.run(f"PREPARE {name} AS {sql}"), [["Q", f"EXECUTE {name}"]]
+            # Within a transaction that sets a path for itself, or changes the table, it stays.
+            pins = ["PREPARE"] if self.open.get(self.client) else []
+            steps = self.run(f"PREPARE {name} AS {sql}", pins=pins)
+            use = [["Q", f"EXECUTE {name}"]]
         between = self.dice.choice([
             lambda: self.run(f"SET search_path = {self.pick('one', 'two')}_{self.client}, public"),
             lambda: self.run(f"SET LOCAL search_path = {self.pick('one', 'two')}_{self.client}, public"),
