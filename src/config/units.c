@@ -14,9 +14,6 @@ static const struct unit time_units[] = {
     {"d", 86400 * CLOCK_SECOND}, {"h", 3600 * CLOCK_SECOND}, {"min", 60 * CLOCK_SECOND},
     {"s", CLOCK_SECOND},         {"ms", CLOCK_MILLISECOND},  {"us", 1},
 };
-static const struct unit size_units[] = {
-    {"TB", (int64_t)1 << 40}, {"GB", 1 << 30}, {"MB", 1 << 20}, {"kB", 1 << 10}, {"B", 1},
-};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -47,36 +44,20 @@ static bool read_fraction(const char **text, int64_t *millionths)
     return true;
 }
 
-static bool find_unit(const char *name, const struct unit *units, size_t count, int64_t base,
-                      int64_t *factor)
+static bool find_unit(const char *name, int64_t base, int64_t *factor)
 {
     while (*name == ' ' || *name == '\t')
         name++;
     *factor = base;
     if (*name == '\0')
         return true;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(name, units[i].name) == 0) {
-            *factor = units[i].factor;
+    for (size_t i = 0; i < COUNT(time_units); i++) {
+        if (strcmp(name, time_units[i].name) == 0) {
+            *factor = time_units[i].factor;
             return true;
         }
     }
     return false;
-}
-
-static bool parse(const char *text, const struct unit *units, size_t count, int64_t base,
-                  int64_t *value)
-{
-    int64_t whole;
-    int64_t millionths;
-    int64_t factor;
-    if (!read_digits(&text, &whole) || !read_fraction(&text, &millionths) ||
-        !find_unit(text, units, count, base, &factor))
-        return false;
-    /* The fraction's product is taken in two steps: a terabyte of millionths would overflow. */
-    int64_t part = factor / 1000000 * millionths + factor % 1000000 * millionths / 1000000;
-    return !__builtin_mul_overflow(whole, factor, value) &&
-           !__builtin_add_overflow(*value, part, value);
 }
 
 bool units_parse_number(const char *text, int64_t *value)
@@ -86,12 +67,16 @@ bool units_parse_number(const char *text, int64_t *value)
 
 bool units_parse_time(const char *text, microseconds base, microseconds *value)
 {
-    return parse(text, time_units, COUNT(time_units), base, value);
-}
-
-bool units_parse_size(const char *text, int64_t *bytes)
-{
-    return parse(text, size_units, COUNT(size_units), 1, bytes);
+    int64_t whole;
+    int64_t millionths;
+    int64_t factor;
+    if (!read_digits(&text, &whole) || !read_fraction(&text, &millionths) ||
+        !find_unit(text, base, &factor))
+        return false;
+    /* The fraction's product is taken in two steps: days of millionths could overflow. */
+    int64_t part = factor / 1000000 * millionths + factor % 1000000 * millionths / 1000000;
+    return !__builtin_mul_overflow(whole, factor, value) &&
+           !__builtin_add_overflow(*value, part, value);
 }
 
 void units_format_time(microseconds value, char *text, size_t size)

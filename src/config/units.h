@@ -16,8 +16,6 @@ bool units_parse_number(const char *text, int64_t *value) __attribute__((warn_un
 /* us, ms, s, min, h or d; a bare number counts in `base`. False: malformed or too large. */
 bool units_parse_time(const char *text, microseconds base, microseconds *value)
     __attribute__((warn_unused_result));
-/* B, kB, MB, GB or TB, each 1024 times the one before; a bare number counts bytes. */
-bool units_parse_size(const char *text, int64_t *bytes) __attribute__((warn_unused_result));
 /* In the largest unit that leaves no fraction: "90min", "1500ms", "0". */
 void units_format_time(microseconds value, char *text, size_t size);
 

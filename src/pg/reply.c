@@ -69,16 +69,6 @@ void reply_backend_key(struct buffer *buffer, uint32_t pid, uint32_t secret)
     writer_end(&writer);
 }
 
-void reply_negotiate_protocol(struct buffer *buffer, unsigned minor)
-{
-    struct writer writer = writer_begin(buffer, MESSAGE_NEGOTIATE_PROTOCOL_VERSION);
-
-    /* The manual speaks of the minor version; PostgreSQL sends, and libpq expects, both halves. */
-    writer_uint32(&writer, 3u << 16 | minor);
-    writer_uint32(&writer, 0);
-    writer_end(&writer);
-}
-
 void reply_parameter_status(struct buffer *buffer, const char *name, const char *value)
 {
     struct writer writer = writer_begin(buffer, MESSAGE_PARAMETER_STATUS);

@@ -17,7 +17,6 @@ void reply_authentication_sasl(struct buffer *buffer);
 void reply_authentication_sasl_continue(struct buffer *buffer, const char *data);
 void reply_authentication_sasl_final(struct buffer *buffer, const char *data);
 void reply_backend_key(struct buffer *buffer, uint32_t pid, uint32_t secret);
-void reply_negotiate_protocol(struct buffer *buffer, unsigned minor);
 void reply_parameter_status(struct buffer *buffer, const char *name, const char *value);
 void reply_ready(struct buffer *buffer, uint8_t transaction_status);
 /* severity is "ERROR", "FATAL"; detail and hint may be NULL. */

@@ -84,22 +84,6 @@ static void numbers_are_whole_and_bounded(void **state)
     assert_false(units_parse_number("", &value));
 }
 
-static void sizes_are_powers_of_1024(void **state)
-{
-    (void)state;
-    int64_t bytes;
-    assert_true(units_parse_size("64kB", &bytes));
-    assert_int_equal(bytes, 65536);
-    assert_true(units_parse_size("1.5MB", &bytes));
-    assert_int_equal(bytes, 1572864);
-    assert_true(units_parse_size("2TB", &bytes));
-    assert_true(bytes == (int64_t)2 << 40);
-    assert_true(units_parse_size("12", &bytes));
-    assert_int_equal(bytes, 12);
-    assert_false(units_parse_size("64KB", &bytes));
-    assert_false(units_parse_size("8388608TB", &bytes));
-}
-
 static void assert_written(microseconds value, const char *expected)
 {
     char text[UNITS_TEXT];
@@ -125,7 +109,6 @@ int main(void)
         cmocka_unit_test(fractions_and_blanks_are_read),
         cmocka_unit_test(malformed_times_are_refused),
         cmocka_unit_test(numbers_are_whole_and_bounded),
-        cmocka_unit_test(sizes_are_powers_of_1024),
         cmocka_unit_test(times_are_written_without_fraction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
