@@ -58,15 +58,11 @@ static unsigned slowly(const uint8_t *data, size_t size)
         const char *text;
         unsigned changes;
     } words[] = {
-        {"set_config", LEXER_CHANGES_SETTINGS},
-        {"advisory_lock", LEXER_CHANGES_OBJECTS},
-        {"advisory_unlock", LEXER_CHANGES_OBJECTS},
-        {"nextval", LEXER_CHANGES_SEQUENCES},
-        {"lastval", LEXER_CHANGES_SEQUENCES},
-        {"setval", LEXER_CHANGES_SEQUENCES},
-        {"currval", LEXER_CHANGES_SEQUENCES},
-        {"setseed", LEXER_CHANGES_SEED},
-        {"u&\"", 15},
+        {"set_config", LEXER_CHANGES_SETTINGS},   {"pg_settings", LEXER_CHANGES_SETTINGS},
+        {"advisory_lock", LEXER_CHANGES_OBJECTS}, {"advisory_unlock", LEXER_CHANGES_OBJECTS},
+        {"nextval", LEXER_CHANGES_SEQUENCES},     {"lastval", LEXER_CHANGES_SEQUENCES},
+        {"setval", LEXER_CHANGES_SEQUENCES},      {"currval", LEXER_CHANGES_SEQUENCES},
+        {"setseed", LEXER_CHANGES_SEED},          {"u&\"", 15},
     };
     unsigned changes = 0;
 
