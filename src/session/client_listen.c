@@ -301,9 +301,9 @@ static bool listen_is_fence(const struct server *server, const struct notificati
 {
     const struct listening *listening = server->client->listening;
     unsigned worker, slot;
-    unsigned long long token;
+    uint64_t token;
     return listening->state == LISTENING_FENCING &&
-           sscanf(notification->payload, "%u %u %llu", &worker, &slot, &token) == 3 &&
+           notifier_read_fence(notification->payload, &worker, &slot, &token) &&
            worker == server->worker->number && slot == server->client->slot &&
            token == listening->token;
 }

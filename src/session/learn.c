@@ -2,6 +2,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "pg/pairs.h"
+#include "pg/quote.h"
 #include "session/client.h"
 #include "session/client_pin.h"
 #include "session/question.h"
@@ -144,15 +145,6 @@ bool learn_statements(struct server *server)
     return true;
 }
 
-static bool learn_is_ascii(const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text >= 0x80)
-            return false;
-    }
-    return true;
-}
-
 /* Whether text goes to the server as it comes from there. */
 static bool learn_keeps_bytes(const struct server *server)
 {
@@ -174,7 +166,7 @@ static bool learn_stays(const struct server *server, const struct prepared *prep
     }
     return (prepared->context != 0 &&
             prepared->context != parameters_context(server->parameters, false)) ||
-           (!learn_is_ascii(prepared->text) && !learn_keeps_bytes(server));
+           (!quote_is_ascii(prepared->text) && !learn_keeps_bytes(server));
 }
 
 void learn_pin(struct client *client, const struct server *server)

@@ -7,6 +7,7 @@
 #include "io/loop.h"
 #include "pg/failure.h"
 #include "pg/frame.h"
+#include "pg/quote.h"
 #include "pool/pool.h"
 #include "session/audience.h"
 #include "session/notification.h"
@@ -16,6 +17,7 @@
 #include "state/parameters.h"
 #include "state/table.h"
 
+#include <inttypes.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -80,16 +82,17 @@ const char *notifier_fence(void)
     return fence_name;
 }
 
+bool notifier_read_fence(const char *payload, unsigned *worker, unsigned *slot, uint64_t *token)
+{
+    return sscanf(payload, "%u %u %" SCNu64, worker, slot, token) == 3;
+}
+
 void notifier_write_command(struct buffer *sql, const char *command, const char *channel)
 {
     buffer_append(sql, command, strlen(command));
-    buffer_append(sql, " \"", 2);
-    for (const char *at = channel; *at != '\0'; at++) {
-        if (*at == '"')
-            buffer_append(sql, at, 1);
-        buffer_append(sql, at, 1);
-    }
-    buffer_append(sql, "\";", 2);
+    buffer_append(sql, " ", 1);
+    quote_identifier(sql, channel);
+    buffer_append(sql, ";", 1);
 }
 
 /* ---- To the audiences ---- */
@@ -123,9 +126,8 @@ static void notifier_tell_fence(const struct notifier *notifier, const char *pay
 {
     const struct service *service = notifier->worker->service;
     unsigned worker, slot;
-    unsigned long long token;
-    if (sscanf(payload, "%u %u %llu", &worker, &slot, &token) != 3 ||
-        worker >= service->worker_count)
+    uint64_t token;
+    if (!notifier_read_fence(payload, &worker, &slot, &token) || worker >= service->worker_count)
         return;
     audience_tell(service->workers[worker], notifier->pool, AUDIENCE_FENCE,
                   &(struct audience_news){.number = token, .slot = slot});

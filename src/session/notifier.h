@@ -39,6 +39,8 @@ void notifier_ask(struct pool *pool, struct worker *from, enum notifier_wish wis
  * A notification on it marks one place in the order of all. Its payload is "WORKER SLOT TOKEN".
  */
 const char *notifier_fence(void);
+/* What a fence's payload says whose it is, "WORKER SLOT TOKEN"; false where it does not. */
+bool notifier_read_fence(const char *payload, unsigned *worker, unsigned *slot, uint64_t *token);
 /* Appends LISTEN or UNLISTEN and the quoted name, with a semicolon. */
 void notifier_write_command(struct buffer *sql, const char *command, const char *channel);
 

@@ -1,5 +1,6 @@
 #include "session/question.h"
 #include "base/memory.h"
+#include "pg/quote.h"
 #include "pg/reader.h"
 #include "state/guc.h"
 #include "state/pin.h"
@@ -8,18 +9,6 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A literal that is right under any standard_conforming_strings. */
-static void question_literal(struct buffer *sql, const char *text)
-{
-    buffer_append(sql, "E'", 2);
-    for (const char *at = text; *at != '\0'; at++) {
-        if (*at == '\'' || *at == '\\')
-            buffer_append(sql, at, 1);
-        buffer_append(sql, at, 1);
-    }
-    buffer_append(sql, "'", 1);
-}
 
 static void question_text(struct buffer *sql, const char *text)
 {
@@ -32,7 +21,7 @@ static void question_custom(struct buffer *sql, const char *name, size_t *count)
     question_text(sql, (*count)++ == 0 ? " UNION ALL SELECT c, pg_catalog.current_setting(c, true)"
                                          " FROM (VALUES ("
                                        : "), (");
-    question_literal(sql, name);
+    quote_literal(sql, name);
     question_text(sql, "::pg_catalog.text");
 }
 
@@ -84,7 +73,7 @@ static void question_settings(struct buffer *sql, const struct question_scope *s
         question_text(sql, " AND name OPERATOR(pg_catalog.<>) 'statement_timeout'");
     question_text(sql, " UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text"
                        " WHERE session_user OPERATOR(pg_catalog.<>) ");
-    question_literal(sql, scope->login_user);
+    quote_literal(sql, scope->login_user);
     question_text(sql,
                   "::pg_catalog.name UNION ALL SELECT 'role', pg_catalog.current_setting('role')"
                   " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'");
@@ -154,7 +143,7 @@ static void question_lent(struct buffer *sql, const struct pairs *names)
                        " AND name OPERATOR(pg_catalog.=) ANY (ARRAY[");
     for (size_t i = 0; i < names->count; i++) {
         question_text(sql, i > 0 ? ", " : "");
-        question_literal(sql, names->items[i].name);
+        quote_literal(sql, names->items[i].name);
     }
     question_text(sql, "]::pg_catalog.text[])");
 }

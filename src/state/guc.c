@@ -15,6 +15,7 @@
  */
 #include "state/guc.h"
 
+#include "pg/quote.h"
 #include "state/pair_set.h"
 #include "state/prepared.h"
 
@@ -114,30 +115,6 @@ static void write_sql(struct script *script, const char *text)
     buffer_append(script->sql, text, strlen(text));
 }
 
-static bool is_ascii(const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text >= 0x80)
-            return false;
-    }
-    return true;
-}
-
-static void write_literal(struct script *script, const char *text)
-{
-    write_sql(script, "E'");
-    while (*text != '\0') {
-        size_t plain = strcspn(text, "'\\");
-        buffer_append(script->sql, text, plain);
-        text += plain;
-        if (*text != '\0') {
-            buffer_append(script->sql, *text == '\'' ? "''" : "\\\\", 2);
-            text++;
-        }
-    }
-    write_sql(script, "'");
-}
-
 static void write_bytes(struct script *script, const char *text)
 {
     static const char digits[] = "0123456789abcdef";
@@ -152,8 +129,8 @@ static void write_bytes(struct script *script, const char *text)
 
 static void write_text(struct script *script, const char *text)
 {
-    if (is_ascii(text))
-        write_literal(script, text);
+    if (quote_is_ascii(text))
+        quote_literal(script->sql, text);
     else
         write_bytes(script, text);
 }

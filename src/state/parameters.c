@@ -1,6 +1,7 @@
 /* parameters.c: server parameters are pair sets whose names are kept as the server spells them. */
 #include "state/parameters.h"
 
+#include "base/hash.h"
 #include "pg/reply.h"
 #include "state/pair_set.h"
 
@@ -43,12 +44,12 @@ uint64_t parameters_context(const struct parameters *parameters, bool with_encod
     static const char *const names[] = {"DateStyle", "IntervalStyle", "TimeZone",
                                         "standard_conforming_strings", "client_encoding"};
     size_t count = sizeof names / sizeof names[0] - !with_encoding;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = HASH_START;
     for (size_t i = 0; i < count; i++) {
         const char *value = parameters_find(parameters, names[i]);
-        for (const char *at = value != NULL ? value : ""; *at != '\0'; at++)
-            hash = (hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
-        hash = (hash ^ 0xff) * UINT64_C(0x100000001b3);
+        if (value == NULL)
+            value = "";
+        hash = hash_bytes(hash, value, strlen(value) + 1);
     }
     return hash | 1;
 }

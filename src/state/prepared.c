@@ -6,6 +6,7 @@
 
 #include "pg/lexer.h"
 #include "pg/lexer_token.h"
+#include "pg/quote.h"
 #include "state/guc.h"
 
 #include <inttypes.h>
@@ -148,21 +149,10 @@ static void write_text(struct buffer *sql, const char *text)
     buffer_append(sql, text, strlen(text));
 }
 
-static void write_identifier(struct buffer *sql, const char *name)
-{
-    write_text(sql, "\"");
-    for (; *name != '\0'; name++) {
-        if (*name == '"')
-            write_text(sql, "\"");
-        buffer_append(sql, name, 1);
-    }
-    write_text(sql, "\"");
-}
-
 void prepared_write_deallocate(struct buffer *sql, const char *pair_name)
 {
     write_text(sql, "DEALLOCATE ");
-    write_identifier(sql, pair_name + sizeof PREPARED_PREFIX - 1);
+    quote_identifier(sql, pair_name + sizeof PREPARED_PREFIX - 1);
     write_text(sql, ";");
 }
 
@@ -172,7 +162,7 @@ void prepared_write_broken(struct buffer *sql, const char *pair_name, unsigned p
 {
     char part[120];
     write_text(sql, "PREPARE ");
-    write_identifier(sql, pair_name + sizeof PREPARED_PREFIX - 1);
+    quote_identifier(sql, pair_name + sizeof PREPARED_PREFIX - 1);
     snprintf(part, sizeof part,
              " AS SELECT '" PREPARED_MARKER "%zu'::pg_catalog.text::pg_catalog.int4", number);
     write_text(sql, part);

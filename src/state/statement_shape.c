@@ -1,20 +1,9 @@
 /* statement_shape.c: what a statement returns, as a number. */
+#include "base/hash.h"
 #include "pg/reader.h"
 #include "state/statement.h"
 
 #include <string.h>
-
-/* FNV-1a. */
-#define HASH_START UINT64_C(0xcbf29ce484222325)
-#define HASH_PRIME UINT64_C(0x100000001b3)
-
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
-{
-    const uint8_t *at = bytes;
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ at[i]) * HASH_PRIME;
-    return hash;
-}
 
 /* Not one of those that have a meaning of their own. */
 static uint64_t as_shape(uint64_t hash)
