@@ -152,8 +152,7 @@ bool client_prepare_is_in_doubt(const struct server *server, const struct statem
     if (server->prepares_pending == 0 || pipeline->ready_owed == 0 || statement == NULL)
         return false;
     for (unsigned i = 0; i < pipeline->count; i++) {
-        const struct pipeline_entry *entry =
-            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
+        const struct pipeline_entry *entry = pipeline_at(pipeline, i);
         const struct server_undo *undo = entry->subject;
         if (entry->note == SERVER_NOTE_PREPARE && undo != NULL && undo->statement == statement)
             found = true;

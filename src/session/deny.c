@@ -34,8 +34,7 @@ void deny_lease(struct client *client, struct server *server)
 static bool deny_owes_ready(const struct pipeline *pipeline)
 {
     for (unsigned i = 0; pipeline->ready_owed > 0 && i < pipeline->count; i++) {
-        const struct pipeline_entry *entry =
-            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
+        const struct pipeline_entry *entry = pipeline_at(pipeline, i);
         if (!entry->ours && ((PIPELINE_READY_KINDS >> entry->kind) & 1u) != 0)
             return true;
     }

@@ -24,7 +24,7 @@ static bool sequence_is_first(const struct server *server)
         pipeline->doubtful > 0)
         return false;
     for (unsigned i = 0; i < pipeline->count; i++) {
-        if (!pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)].ours)
+        if (!pipeline_at(pipeline, i)->ours)
             return false;
     }
     return true;
@@ -56,8 +56,7 @@ static bool sequence_may_be_drawn(const struct server *server)
 {
     const struct pipeline *pipeline = &server->pipeline;
     for (unsigned i = 0; i < pipeline->count; i++) {
-        const struct pipeline_entry *entry =
-            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
+        const struct pipeline_entry *entry = pipeline_at(pipeline, i);
         if (entry->kind == PIPELINE_EXECUTE)
             return true;
     }

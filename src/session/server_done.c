@@ -84,8 +84,7 @@ static bool done_is_prepared_again(const struct server *server, const struct sta
 {
     const struct pipeline *pipeline = &server->pipeline;
     for (unsigned i = 0; i < pipeline->count; i++) {
-        const struct pipeline_entry *entry =
-            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
+        const struct pipeline_entry *entry = pipeline_at(pipeline, i);
         const struct server_undo *undo = entry->subject;
         if (undo != NULL && undo->statement == statement &&
             (entry->note == SERVER_NOTE_NAMED ||
@@ -108,8 +107,7 @@ static struct pipeline_entry *done_next_unnamed(struct server *server)
     struct pipeline *pipeline = &server->pipeline;
     bool synced = false;
     for (unsigned i = 0; i < pipeline->count; i++) {
-        struct pipeline_entry *entry =
-            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
+        struct pipeline_entry *entry = pipeline_at(pipeline, i);
         synced |= entry->kind == PIPELINE_SYNC;
         if (!synced)
             continue;

@@ -52,8 +52,7 @@ static void watch_forget_statements(struct server *server)
     if (client != NULL)
         statement_names_clear(&client->statements);
     for (unsigned i = 0; i < pipeline->count; i++) {
-        const struct pipeline_entry *entry =
-            &pipeline->ring[(pipeline->head + i) & (pipeline->capacity - 1)];
+        const struct pipeline_entry *entry = pipeline_at(pipeline, i);
         const struct server_undo *undo = entry->subject;
         bool named = entry->note == SERVER_NOTE_NAMED;
         if (undo == NULL || (!named && !(entry->note == SERVER_NOTE_PREPARE && undo->cached)))

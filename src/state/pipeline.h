@@ -171,12 +171,18 @@ static inline bool pipeline_is_in_copy(const struct pipeline *pipeline)
     return pipeline->phase == PIPELINE_PHASE_COPY_IN;
 }
 
+/* The entry that is the index-th to be answered, from 0; there are pipeline->count. */
+static inline struct pipeline_entry *pipeline_at(const struct pipeline *pipeline, unsigned index)
+{
+    return &pipeline->ring[(pipeline->head + index) & (pipeline->capacity - 1)];
+}
+
 /* The oldest entry that the server still owes, or NULL. */
 static inline const struct pipeline_entry *pipeline_head(const struct pipeline *pipeline)
 {
     if (pipeline->count == 0)
         return NULL;
-    return &pipeline->ring[pipeline->head & (pipeline->capacity - 1)];
+    return pipeline_at(pipeline, 0);
 }
 
 /*
