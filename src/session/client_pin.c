@@ -29,6 +29,12 @@ bool client_pin_reserve(struct client *client)
     return client->pin_counted;
 }
 
+bool client_pin_may_hold(struct client *client)
+{
+    return client_pin_holds(client) ||
+           (!client_pin_is_denied(client) && client_pin_reserve(client));
+}
+
 static void pin_warn(struct client *client)
 {
     if (client->pin_warned || client->settings->pin != SETTINGS_PIN_WARN)

@@ -18,6 +18,8 @@ bool client_pin_holds(const struct client *client);
 /* Takes a place among the pool's pinned clients, ahead of the statement that may pin it, unless it
  * has one; false where all are taken. It is given back where the lease ends without a pin. */
 bool client_pin_reserve(struct client *client) __attribute__((warn_unused_result));
+/* True where it is pinned already, or may be now: pins are not refused, and it has a place. */
+bool client_pin_may_hold(struct client *client) __attribute__((warn_unused_result));
 /* The lease ends, or the client goes. */
 void client_pin_let_go(struct client *client);
 /* True where pins are refused (pin = deny). */

@@ -46,8 +46,7 @@ static enum client_text_answer text_pin(struct client *client, const struct text
     unsigned added = text->pins & ~(unsigned)client->pins;
     if (added == 0)
         return CLIENT_TEXT_GO;
-    if (!client_pin_holds(client) &&
-        (client_pin_is_denied(client) || !client_pin_reserve(client))) {
+    if (!client_pin_may_hold(client)) {
         *refusal = client_pin_refusal(client, added, text->function);
         return CLIENT_TEXT_REFUSED;
     }
@@ -81,8 +80,7 @@ static enum client_text_answer text_sequences(struct client *client, struct batc
     }
     if ((client->pins & PIN_SEQUENCE) != 0)
         return CLIENT_TEXT_GO;
-    if (!client_pin_holds(client) &&
-        (client_pin_is_denied(client) || !client_pin_reserve(client))) {
+    if (!client_pin_may_hold(client)) {
         if (text_stays_within(client->server, text))
             return CLIENT_TEXT_GO;
         *refusal = client_pin_refusal(client, PIN_SEQUENCE, NULL);
@@ -202,7 +200,7 @@ void client_text_has_run_unread(struct client *client)
     if ((client->pins & PIN_SETTING) != 0)
         return;
     /* It may have set what nobody can ask for by name. */
-    if (client_pin_holds(client) || (!client_pin_is_denied(client) && client_pin_reserve(client)))
+    if (client_pin_may_hold(client))
         client_pin_set(client, client->pins | PIN_SETTING);
     else
         client->server->retire = true;
