@@ -1,13 +1,10 @@
 /*
  * client_deallocate.c: DEALLOCATE of a client's simple query, for names that only pgsluice knows.
  */
-#include "pg/lexer_statement.h"
 #include "pg/lexer_token.h"
 #include "pg/request.h"
 #include "session/batch.h"
 #include "session/client.h"
-#include "session/client_lend.h"
-#include "session/client_prepare.h"
 #include "session/client_statement.h"
 #include "session/server.h"
 #include "state/pipeline.h"
@@ -64,16 +61,10 @@ static void deallocate_carry_out(struct client *client, struct batch *batch, con
 static enum client_statement_answer deallocate_lend(struct client *client, struct batch *batch,
                                                     const char *sql, size_t length)
 {
-    switch (client_lend(client, batch, sql, length, true)) {
-    case CLIENT_LEND_GO:
-        return CLIENT_STATEMENT_FORWARD;
-    case CLIENT_LEND_WAIT:
-        return CLIENT_STATEMENT_MORE;
-    case CLIENT_LEND_CHANGED:
-        break;
-    }
-    client_prepare_fail(client->server, batch);
-    request_sync(batch_made_begin(batch));
+    enum client_statement_answer answer = client_statement_lend(client, batch, sql, length, true);
+    if (answer != CLIENT_STATEMENT_DROP)
+        return answer;
+    request_sync(batch_made_begin(batch)); /* in the Query's place, behind what has failed */
     batch_made_end(batch);
     client_statement_push(client->server, PIPELINE_SYNC, false, SERVER_NOTE_NONE, NULL);
     return CLIENT_STATEMENT_TAKEN;
@@ -96,7 +87,7 @@ enum client_statement_answer client_statement_query(struct client *client, struc
             answer = CLIENT_STATEMENT_TAKEN;
         }
     }
-    if (answer == CLIENT_STATEMENT_FORWARD && lexer_may_name_statements(sql, length, true))
+    if (answer == CLIENT_STATEMENT_FORWARD)
         answer = deallocate_lend(client, batch, sql, length);
     if (answer == CLIENT_STATEMENT_FORWARD && deallocate_forgets(sql, length))
         client->server->forgetting = true;

@@ -100,6 +100,13 @@ static enum client_statement_answer statement_bind_text(struct client *client, s
                                                         struct statement *statement)
 {
     struct failure *refusal = NULL;
+    if (statement->names_statements) {
+        const char *sql = (const char *)statement->content;
+        enum client_statement_answer answer =
+            client_statement_lend(client, batch, sql, strlen(sql), false);
+        if (answer != CLIENT_STATEMENT_FORWARD)
+            return answer;
+    }
     if (!settings_follows(client->settings))
         return CLIENT_STATEMENT_FORWARD;
     switch (client_text_bind(client, batch, statement, &refusal)) {
@@ -323,14 +330,13 @@ static enum client_statement_answer statement_parse_unkept(struct client *client
     return CLIENT_STATEMENT_FORWARD;
 }
 
-/* Ahead of a text that names other statements: the server is to have them under these names. */
-static enum client_statement_answer statement_lend(struct client *client, struct batch *batch,
-                                                   const char *sql)
+enum client_statement_answer client_statement_lend(struct client *client, struct batch *batch,
+                                                   const char *sql, size_t length, bool is_query)
 {
     if ((client->statements == NULL && client->server->lend == NULL) ||
-        !lexer_may_name_statements(sql, strlen(sql), false))
+        !lexer_may_name_statements(sql, length, is_query))
         return CLIENT_STATEMENT_FORWARD;
-    switch (client_lend(client, batch, sql, strlen(sql), false)) {
+    switch (client_lend(client, batch, sql, length, is_query)) {
     case CLIENT_LEND_GO:
         return CLIENT_STATEMENT_FORWARD;
     case CLIENT_LEND_WAIT:
@@ -365,7 +371,9 @@ static enum client_statement_answer statement_parse(struct client *client, struc
         return CLIENT_STATEMENT_MALFORMED;
     if (name[0] != '\0' && client_statement_name_is_in_doubt(client, name))
         return CLIENT_STATEMENT_MORE;
-    enum client_statement_answer answer = statement_lend(client, batch, (const char *)content);
+    const char *sql = (const char *)content;
+    enum client_statement_answer answer =
+        client_statement_lend(client, batch, sql, strlen(sql), false);
     if (answer != CLIENT_STATEMENT_FORWARD)
         return answer;
     if (name[0] == '\0')
@@ -397,12 +405,6 @@ static enum client_statement_answer statement_prepare_bound(struct client *clien
                                                             struct batch *batch, const char *name,
                                                             struct statement_named *named)
 {
-    if (named->statement->names_statements) {
-        enum client_statement_answer answer =
-            statement_lend(client, batch, (const char *)named->statement->content);
-        if (answer != CLIENT_STATEMENT_FORWARD)
-            return answer;
-    }
     enum client_statement_answer answer = statement_bind_text(client, batch, named->statement);
     if (answer != CLIENT_STATEMENT_FORWARD)
         return answer;
@@ -425,12 +427,6 @@ static enum client_statement_answer statement_bind_unnamed(struct client *client
     if (client_prepare_unnamed_is_in_doubt(server) ||
         client_prepare_is_in_doubt(server, client->unnamed))
         return CLIENT_STATEMENT_MORE;
-    if (client->unnamed != NULL && client->unnamed->names_statements) {
-        enum client_statement_answer answer =
-            statement_lend(client, batch, (const char *)client->unnamed->content);
-        if (answer != CLIENT_STATEMENT_FORWARD)
-            return answer;
-    }
     if (client->unnamed != NULL) {
         enum client_statement_answer answer = statement_bind_text(client, batch, client->unnamed);
         if (answer != CLIENT_STATEMENT_FORWARD)

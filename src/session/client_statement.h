@@ -45,6 +45,10 @@ enum client_statement_answer client_statement_query(struct client *client, struc
  * counts of what is under way. */
 void client_statement_push(struct server *server, enum pipeline_kind kind, bool ours,
                            enum server_note note, struct server_undo *undo);
+/* Ahead of a text that names other statements: the server is to have them under these names.
+ * FORWARD, MORE, or DROP: what the text runs has failed, and what follows is skipped. */
+enum client_statement_answer client_statement_lend(struct client *client, struct batch *batch,
+                                                   const char *sql, size_t length, bool is_query);
 /*
  * True where it is not known what the name stands for, because a Parse or Close ahead of an earlier
  * Sync has no answer yet. Behind the same Sync there is no doubt: an error there skips this message
