@@ -14,6 +14,7 @@
 #include "session/server.h"
 #include "state/guc.h"
 #include "state/parameters.h"
+#include "state/prepared.h"
 #include "state/routines.h"
 
 #include <string.h>
@@ -121,7 +122,7 @@ static bool ask_again(struct server *server)
 /* What a row's name is about. */
 static unsigned ask_kind(const char *name)
 {
-    return strchr(name, ':') != NULL ? ASK_OBJECTS : ASK_SETTINGS;
+    return prepared_is(name) ? ASK_OBJECTS : ASK_SETTINGS;
 }
 
 /* What was not asked for has not changed. */

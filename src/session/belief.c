@@ -104,9 +104,7 @@ bool belief_covers(const struct server *server, const char *name)
 static void belief_take(struct guc_set **gucs, const struct belief *belief, bool committed)
 {
     struct pairs merged = {0};
-    const struct pairs *before = guc_pairs(*gucs);
-    for (size_t i = 0; i < before->count; i++)
-        pairs_add(&merged, before->items[i].name, before->items[i].value);
+    pairs_copy(&merged, guc_pairs(*gucs));
     for (size_t i = 0; i < belief->local.count; i++) {
         if (strchr(belief->local.items[i].name, '.') != NULL &&
             pairs_find(&merged, belief->local.items[i].name) == NULL)
