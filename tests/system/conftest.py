@@ -142,6 +142,14 @@ def target(request, open_target):
 
 
 @pytest.fixture
+def pair(target):
+    """Two clients that have to share one server connection, or two of PostgreSQL itself."""
+    if not target.is_direct:
+        target.use(size=1)
+    return target.wire(), target.wire()
+
+
+@pytest.fixture
 def pooled(open_target):
     """A pgsluice with a pool of two, for what only pooling can show."""
     return open_target("pgsluice")

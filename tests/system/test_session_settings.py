@@ -7,14 +7,6 @@ from wire import errors, extended, kinds, query, rows, sync
 ZONE = "SHOW TimeZone"
 
 
-@pytest.fixture
-def pair(target):
-    """Two clients that have to share one server connection, or two of PostgreSQL itself."""
-    if not target.is_direct:
-        target.use(size=1)
-    return target.wire(), target.wire()
-
-
 @pytest.mark.core
 @pytest.mark.parametrize("protocol", ["simple", "extended"])
 @pytest.mark.parametrize(

@@ -11,14 +11,6 @@ ZONE = "SHOW TimeZone"
 
 
 @pytest.fixture
-def pair(target):
-    """Two clients that have to share one server connection, or two of PostgreSQL itself."""
-    if not target.is_direct:
-        target.use(size=1)
-    return target.wire(), target.wire()
-
-
-@pytest.fixture
 def last_query(pooled, cluster):
     """What the pool's only server connection was asked last."""
     pooled.use(size=1)

@@ -9,14 +9,6 @@ FILLER = "x" * 200000
 
 
 @pytest.fixture
-def pair(target):
-    """Two clients that have to share one server connection, or two of PostgreSQL itself."""
-    if not target.is_direct:
-        target.use(size=1)
-    return target.wire(), target.wire()
-
-
-@pytest.fixture
 def roomy_pair(target):
     """The same for a client that is pinned: the pool has one more."""
     one, two = target.wire(), target.wire()
