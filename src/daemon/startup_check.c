@@ -31,10 +31,9 @@ static bool startup_check_probe(const struct settings *settings, const atomic_bo
     struct probe_result result;
     probe_database(settings, stop, &result);
     if (result.reached)
-        log_info(NULL,
-                 "database \"%s\": server version %s, %ld active connections, checked in %.1f ms",
-                 settings->database, result.server_version, result.active_connections,
-                 result.milliseconds);
+        log_info(
+            NULL, "database \"%s\": server version %s, %ld active connections, checked in %.1f ms",
+            settings->database, result.server_version, result.connections, result.milliseconds);
     else if (stop == NULL || !atomic_load(stop))
         log_write(settings->startup_check == SETTINGS_CHECK_REQUIRE ? LOG_SEVERITY_ERROR
                                                                     : LOG_SEVERITY_WARNING,

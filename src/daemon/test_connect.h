@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-/* One row a database to `out`; returns the exit status: 0 where all could be reached. */
+/* A paragraph for each database to `out`: its name and `ok`, `failed` or `skipped`, then indented
+ * "label: value" lines. Returns the exit status: 0 where all could be reached. */
 int test_connect(const struct config *config, FILE *out);
 
 #endif

@@ -4,10 +4,12 @@ import re
 import signal
 import socket
 
+import psycopg
 import pytest
 
-from cluster import PORTS, all_secrets
+from cluster import PORTS, all_secrets, wait_until
 from daemon import run_binary
+from raw_server import FakeServer
 
 
 @pytest.fixture
@@ -151,37 +153,118 @@ def test_check_takes_the_schemes_of_drivers(check, scheme):
 # -- --test-connect --------------------------------------------------------------------------------
 
 
-def test_test_connect_prints_a_row_for_each_database(cluster, tmp_path):
-    path = tmp_path / "pgsluice.ini"
-    path.write_text(
-        f"[database app]\nurl = {cluster.url()}\n"
+def paragraphs(run):
+    """{database: {"": ok or failed or skipped, label: value}} of what --test-connect prints."""
+    found = {}
+    for line in run.stdout.splitlines():
+        label, _, value = line.strip().partition(": ")
+        if not line.startswith(" "):
+            current = found[label] = {}
+            label = ""
+        current[label] = value
+    return found
+
+
+@pytest.fixture
+def try_databases(tmp_path):
+    """Runs --test-connect on these sections."""
+
+    def run(text):
+        path = tmp_path / "pgsluice.ini"
+        path.write_text(text)
+        return run_binary("-c", path, "--test-connect")
+
+    return run
+
+
+def test_test_connect_tells_of_each_database(cluster, try_databases):
+    run = try_databases(
+        f"[database app]\nurl = {cluster.url()}\nsize = 7\noverflow = 4\n"
         f"[database second]\nurl = {cluster.url('other', 'other')}\n"
     )
-    run = run_binary("-c", path, "--test-connect")
     assert run.returncode == 0, output(run)
-    version = cluster.value("SHOW server_version").split()[0]
-    for name, database in (("app", "app"), ("second", "other")):
-        row = next(line for line in run.stdout.splitlines() if line.split()[:1] == [name])
-        assert version in row
-        assert re.search(rf"\b{database}\b", row.split(maxsplit=1)[1])
+    told = paragraphs(run)
+    assert list(told) == ["app", "second"]
+    for name, user, database in (("app", "app", "app"), ("second", "other", "other")):
+        lines = told[name]
+        assert lines[""] == "ok"
+        assert lines["server version"] == cluster.value("SHOW server_version").split()[0]
+        assert lines["current database"] == database
+        assert lines["active connections"].startswith("1 to this database, this one included; ")
+        assert f'as far as user "{user}" may see' in lines["active connections"]
+        assert lines["connection limit"] == "57 (max_connections 60, of which 3 are reserved)"
+        assert lines["server"] == f'127.0.0.1 port {cluster.port}, user "{user}", without TLS'
+        assert re.fullmatch(r"\d+\.\d ms", lines["time"])
+        assert "warning" not in lines
+    assert told["app"]["pool limit"] == "11 (size 7, overflow 4)"
     assert not any(secret in output(run) for secret in all_secrets())
 
 
-def test_test_connect_fails_where_one_database_fails(cluster, tmp_path):
-    path = tmp_path / "pgsluice.ini"
+def test_test_connect_counts_connections_of_others(cluster, try_databases, threads):
+    text = f"[database app]\nurl = {cluster.url()}\n"
+    with cluster.connect("other", "app"), cluster.connect("app", "app") as own, cluster.connect("app", "other"):
+        sleeping = threads.submit(own.execute, "SELECT pg_sleep(20)")
+        wait_until(lambda: [row["state"] for row in cluster.backends()] == ["active"], what="it sleeps")
+        told = paragraphs(try_databases(text))["app"]["active connections"]
+        own.cancel()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            sleeping.result(20)
+    assert told.startswith("3 to this database, this one included; 1 running a query ")
+
+
+@pytest.mark.parametrize("role, database, words", [
+    (5, -1, '5 (CONNECTION LIMIT of user "app")'),
+    (9, 6, '6 (CONNECTION LIMIT of database "app")'),
+])  # fmt: skip
+def test_test_connect_warns_of_a_pool_larger_than_the_servers_limit(cluster, try_databases, role, database, words):
+    cluster.sql(f"ALTER ROLE app CONNECTION LIMIT {role}", f"ALTER DATABASE app CONNECTION LIMIT {database}")
+    try:
+        run = try_databases(f"[database app]\nurl = {cluster.url()}\nsize = 5\noverflow = 2\n")
+    finally:
+        cluster.sql("ALTER ROLE app CONNECTION LIMIT -1", "ALTER DATABASE app CONNECTION LIMIT -1")
+    told = paragraphs(run)["app"]
+    assert run.returncode == 0, output(run)
+    assert told["connection limit"] == words
+    assert told["warning"] == f"the pool may ask for 7 connections, the server allows {words[0]}"
+
+
+def test_test_connect_fails_where_one_database_fails(cluster, try_databases):
     closed = PORTS.take()
-    path.write_text(
+    run = try_databases(
         f"[database dead]\nurl = postgresql://app:app-secret@127.0.0.1:{closed}/app\n"
         f"[database wrong]\nurl = postgresql://app:wrong-secret@127.0.0.1:{cluster.port}/app\n"
-        f"[database app]\nurl = {cluster.url()}\n"
+        f"[database gone]\nurl = {cluster.url(database='nowhere')}\n"
+        f"[database odd]\nurl = {cluster.url()}\nserver_settings = jit=perhaps\n"
+        f"[database app]\nurl = {cluster.url()}\nserver_settings = search_path='\"a b\", \"c\\d\"'\n"
+        f"[database anybody]\nurl = postgresql://127.0.0.1:{cluster.port}/app\n"
     )
-    run = run_binary("-c", path, "--test-connect")
-    assert run.returncode != 0
-    lines = {line.split()[0]: line for line in output(run).splitlines() if line.split()}
-    assert str(closed) in output(run)
-    assert "password authentication failed" in output(run)
-    assert cluster.value("SHOW server_version").split()[0] in lines["app"]
+    assert run.returncode == 1
+    told = paragraphs(run)
+    to_server = f'connection to server at "127.0.0.1", port {cluster.port} failed: FATAL: '
+    assert {name: lines[""] for name, lines in told.items()} == {
+        "dead": "failed", "wrong": "failed", "gone": "failed", "odd": "failed", "app": "ok",
+        "anybody": "skipped",
+    }  # fmt: skip
+    assert told["dead"]["error"].startswith(
+        f'connection to server at "127.0.0.1", port {closed} failed: Connection refused')  # fmt: skip
+    assert told["wrong"]["error"] == to_server + '28P01: password authentication failed for user "app"'
+    assert told["gone"]["error"] == to_server + '3D000: database "nowhere" does not exist'
+    assert told["odd"]["error"].startswith(to_server + '22023: parameter "jit" requires a Boolean value')
+    assert told["dead"]["server"] == f'127.0.0.1 port {closed}, user "app"'
     assert "wrong-secret" not in output(run)
+
+
+def test_test_connect_gives_each_host_its_time(cluster, try_databases):
+    with FakeServer() as silent:
+        hosts = f"127.0.0.1:{silent.port},127.0.0.1:{cluster.port}"
+        run = try_databases(f"[pool]\nconnect_timeout = 400ms\n"
+                            f"[database both]\nurl = postgresql://app:app-secret@{hosts}/app\n"
+                            f"[database silent]\nurl = {silent.url(cluster)}\n")  # fmt: skip
+    told = paragraphs(run)
+    assert (run.returncode, told["both"][""], told["silent"][""]) == (1, "ok", "failed")
+    assert told["both"]["server"] == f'127.0.0.1 port {cluster.port}, user "app", without TLS'
+    assert told["silent"]["error"] == (f'connection to server at "127.0.0.1", port {silent.port} failed: '
+                                       "connect_timeout (0.4 s) expired")  # fmt: skip
 
 
 def test_test_connect_without_a_file(cluster):
