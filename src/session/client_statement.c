@@ -123,6 +123,17 @@ static enum client_statement_answer statement_bind_text(struct client *client, s
 
 /* ---- Parts of the dialogue with the server ---- */
 
+static void statement_count(struct server *server, enum server_note note)
+{
+    server->named_pending += note == SERVER_NOTE_NAMED;
+    server->closes_pending += note == SERVER_NOTE_CLOSE;
+    server->prepares_pending += note == SERVER_NOTE_PREPARE;
+    if (note == SERVER_NOTE_UNNAMED) {
+        server->unnamed_pending++;
+        server->unnamed_synced = false;
+    }
+}
+
 void client_statement_push(struct server *server, enum pipeline_kind kind, bool ours,
                            enum server_note note, struct server_undo *undo)
 {
@@ -131,13 +142,8 @@ void client_statement_push(struct server *server, enum pipeline_kind kind, bool 
     if (server->transaction_at == 0)
         server->transaction_at = loop_now(server->worker->loop);
     server->idle_in_transaction_at = 0;
-    server->named_pending += note == SERVER_NOTE_NAMED;
-    server->closes_pending += note == SERVER_NOTE_CLOSE;
-    server->prepares_pending += note == SERVER_NOTE_PREPARE;
-    if (note == SERVER_NOTE_UNNAMED) {
-        server->unnamed_pending++;
-        server->unnamed_synced = false;
-    }
+    if (note != SERVER_NOTE_NONE)
+        statement_count(server, note);
     pipeline_push(&server->pipeline,
                   (struct pipeline_entry){
                       .kind = (uint8_t)kind, .ours = ours, .note = (uint8_t)note, .subject = undo});

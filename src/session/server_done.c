@@ -217,12 +217,16 @@ void server_done(const struct pipeline_entry *entry, enum pipeline_end end, void
     struct server *server = context;
     enum server_note note = entry->note;
     struct server_undo *undo = entry->subject;
+    if (note == SERVER_NOTE_NONE) { /* most of them */
+        server_undo_free(undo);
+        return;
+    }
     server->named_pending -=
         note == SERVER_NOTE_NAMED || (note == SERVER_NOTE_SHAPE && undo != NULL && undo->tells);
     server->closes_pending -= note == SERVER_NOTE_CLOSE;
     server->prepares_pending -= note == SERVER_NOTE_PREPARE;
     server->unnamed_pending -= note == SERVER_NOTE_UNNAMED;
-    if (note == SERVER_NOTE_NONE || end == PIPELINE_DROPPED) {
+    if (end == PIPELINE_DROPPED) {
         server_undo_free(undo);
         return;
     }

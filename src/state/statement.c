@@ -163,18 +163,32 @@ struct statement *statement_intern(const uint8_t *content, size_t length, uint64
     return statement;
 }
 
+/* Eight bytes at a time: every Parse comes by here. */
+static bool is_ascii(const char *text, size_t length)
+{
+    uint64_t seen = 0, eight;
+
+    for (; length >= sizeof eight; text += sizeof eight, length -= sizeof eight) {
+        memcpy(&eight, text, sizeof eight);
+        seen |= eight;
+    }
+    for (; length > 0; text++, length--)
+        seen |= (uint8_t)*text;
+    return (seen & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool statement_needs_context(const char *sql, size_t length)
 {
-    unsigned found = 0;
+    const char *end = sql + length;
 
-    for (size_t i = 0; i < length; i++)
-        found |= (unsigned)(sql[i] == '\'') | ((unsigned char)sql[i] & 0x80u);
-    for (const char *at = sql; found == 0 && (at = memchr(at, '$', length)) != NULL; at++) {
-        length -= (size_t)(at - sql) + 1;
-        sql = at + 1;
-        found = length > 0 && (*sql < '0' || *sql > '9'); /* no parameter: a quote, perhaps */
+    if (memchr(sql, '\'', length) != NULL || !is_ascii(sql, length))
+        return true;
+    while ((sql = memchr(sql, '$', (size_t)(end - sql))) != NULL) {
+        sql++;
+        if (sql < end && (*sql < '0' || *sql > '9'))
+            return true; /* no parameter: a quote, perhaps */
     }
-    return found != 0;
+    return false;
 }
 
 struct statement *statement_retain(struct statement *statement)
