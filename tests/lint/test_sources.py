@@ -30,8 +30,9 @@ UNIT_TESTS = files("tests/unit/test_*.c")
 FUZZERS = files("tests/fuzz/fuzz_*.c")
 TEST_SOURCES = files("tests/**/*.c", "tests/**/*.h")
 SCRIPTS = files("tests/**/*.py", "tests/check", "tests/bench/run", "tests/regress/run",
-                "tests/versions/run", "quickstart", ".ci/run")
-TEXTS = files("*.md", "configure.ac", "Makefile.am", "etc/*", "man/*", "packaging/*")
+                "tests/versions/run", "tests/drivers/run", "tests/drivers/*/prepare",
+                "tests/drivers/*/run-cases", "quickstart", ".ci/run")
+TEXTS = files("*.md", "docs/*.md", "configure.ac", "Makefile.am", "etc/*", "man/*", "packaging/*")
 
 
 def text_of(path):
