@@ -38,10 +38,10 @@ static bool is_turned_away(const struct pool *pool, microseconds now,
     return false;
 }
 
-static void turn_away(const struct pool *pool, enum pool_refusal_reason reason,
+static void turn_away(struct pool *pool, enum pool_refusal_reason reason, microseconds now,
                       struct pool_refusal *refusal)
 {
-    *refusal = pool_line_refusal(pool, reason, 0);
+    *refusal = pool_line_refusal(pool, reason, 0, now);
     if (refusal->failure != NULL)
         failure_retain(refusal->failure);
 }
@@ -70,14 +70,14 @@ static enum pool_answer decide(struct pool *pool, struct pool_waiter *waiter, un
     enum pool_refusal_reason reason = POOL_REFUSED_SHUTDOWN;
 
     if (pool->shutting_down) {
-        turn_away(pool, reason, refusal);
+        turn_away(pool, reason, now, refusal);
         return POOL_REFUSES;
     }
     struct pool_server *server = find_idle(pool, worker, session_state, now, actions);
     if (server != NULL)
         return lease_idle(pool, server, waiter, worker, session_state, now, actions, leased);
     if (is_turned_away(pool, now, &reason)) {
-        turn_away(pool, reason, refusal);
+        turn_away(pool, reason, now, refusal);
         return POOL_REFUSES;
     }
     pool_line_admit(pool, waiter, worker, session_state, now);

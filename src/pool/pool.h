@@ -97,6 +97,15 @@ struct pool_refusal {
                                 or NULL. Borrowed */
     microseconds waited;
     unsigned size, overflow, max_waiting;
+    /* Of the pool at that moment. */
+    unsigned open;         /* connections that are logged in */
+    unsigned in_use;       /* of these: leased, or on their way to a client */
+    unsigned coming;       /* attempts under way */
+    unsigned pinned;       /* clients that keep one */
+    unsigned waiting;      /* clients in line, without the one that is refused */
+    unsigned failures;     /* waves of attempts that have failed since the last success */
+    microseconds retry_in; /* until the next attempt is allowed; 0: now. Where failures > 0 */
+    bool ever_opened;      /* one has been logged in since the start */
 };
 
 enum pool_answer {

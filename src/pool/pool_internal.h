@@ -207,8 +207,8 @@ void pool_line_refuse_all(struct pool *pool, enum pool_refusal_reason reason, mi
 void pool_line_refuse_late(struct pool *pool, microseconds now, struct pool_actions *actions);
 microseconds pool_line_longest_wait(const struct pool *pool, microseconds now);
 /* The figures of a refusal; failure borrowed from the pool. */
-struct pool_refusal pool_line_refusal(const struct pool *pool, enum pool_refusal_reason reason,
-                                      microseconds waited);
+struct pool_refusal pool_line_refusal(struct pool *pool, enum pool_refusal_reason reason,
+                                      microseconds waited, microseconds now);
 
 /* pool_opening.c */
 

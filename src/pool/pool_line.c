@@ -92,8 +92,8 @@ unsigned pool_line_needy_worker(struct pool *pool)
     return found->worker;
 }
 
-struct pool_refusal pool_line_refusal(const struct pool *pool, enum pool_refusal_reason reason,
-                                      microseconds waited)
+struct pool_refusal pool_line_refusal(struct pool *pool, enum pool_refusal_reason reason,
+                                      microseconds waited, microseconds now)
 {
     bool tells_failure = reason == POOL_REFUSED_TIMEOUT || reason == POOL_REFUSED_UNREACHABLE;
 
@@ -104,6 +104,14 @@ struct pool_refusal pool_line_refusal(const struct pool *pool, enum pool_refusal
         .size = pool->settings->size,
         .overflow = pool->settings->overflow,
         .max_waiting = pool->settings->max_waiting,
+        .open = pool_live(pool),
+        .in_use = pool->servers[POOL_SERVER_GRANTED] + pool->servers[POOL_SERVER_LEASED],
+        .coming = pool->servers[POOL_SERVER_CONNECTING],
+        .pinned = pool_pinned(pool),
+        .waiting = pool->waiting,
+        .failures = pool->failures,
+        .retry_in = pool->failures > 0 && pool->retry_at > now ? pool->retry_at - now : 0,
+        .ever_opened = pool->opened > 0,
     };
 }
 
@@ -111,10 +119,9 @@ void pool_line_refuse(struct pool *pool, struct pool_waiter *waiter,
                       enum pool_refusal_reason reason, microseconds now,
                       struct pool_actions *actions)
 {
-    struct pool_refusal refusal = pool_line_refusal(pool, reason, now - waiter->since);
-
     if (waiter->state == POOL_WAITER_WAITING)
         pool_line_leave(pool, waiter);
+    struct pool_refusal refusal = pool_line_refusal(pool, reason, now - waiter->since, now);
     waiter->state = POOL_WAITER_REFUSED;
     pool->refused++;
     pool_actions_refuse(actions, waiter, &refusal);

@@ -191,11 +191,32 @@ static void login_authenticated(struct client *client)
     parameters_release(&parameters);
 }
 
+/* Which of the reasons it is, strangers are not told, but the log is. */
+static void login_log_wrong_password(struct client *client)
+{
+    const struct client_login *login = client->login;
+    const struct config *config = client->worker->config;
+    const char *database = login->is_console ? NULL : login->database;
+    bool is_known = config_secret(config, database, login->user) != NULL;
+    char prefix[CLIENT_PREFIX_SIZE];
+    client_prefix(client, prefix);
+    if (config->auth_file != NULL)
+        log_info(prefix, "database \"%s\": %s the user list %s", login->database,
+                 is_known ? "its password is not that of" : "it is not in", config->auth_file);
+    else
+        log_info(prefix,
+                 "database \"%s\": without an auth_file it has to be the user and password of the "
+                 "url, and the %s is not",
+                 login->database, is_known ? "password" : "user");
+}
+
 static void login_wrong_password(struct client *client)
 {
     char *message =
         memory_printf("password authentication failed for user \"%s\"", client->login->user);
-    client_fatal(client, SQLSTATE_INVALID_PASSWORD, message, NULL, NULL);
+    login_log_wrong_password(client);
+    client_fatal(client, SQLSTATE_INVALID_PASSWORD, message,
+                 "pgsluice says so, before it asks the server; its log tells why.", NULL);
     free(message);
 }
 
@@ -238,9 +259,11 @@ static bool login_count(struct client *client)
         atomic_fetch_add_explicit(&worker->service->client_count, 1, memory_order_relaxed);
     if (count < worker->config->max_clients)
         return true;
-    char *detail = memory_printf("max_clients is %u.", worker->config->max_clients);
+    char *detail =
+        memory_printf("It is the limit of pgsluice, not of the server: max_clients is %u.",
+                      worker->config->max_clients);
     client_fatal(client, SQLSTATE_TOO_MANY_CONNECTIONS, "sorry, too many clients already", detail,
-                 NULL);
+                 "Raise max_clients, or let clients close what they do not use.");
     free(detail);
     return false;
 }

@@ -16,6 +16,7 @@
 #include "session/deny.h"
 #include "session/greeting.h"
 #include "session/question.h"
+#include "session/refusal.h"
 #include "session/replay.h"
 #include "session/sequence.h"
 #include "session/server.h"
@@ -293,7 +294,7 @@ enum lease_answer lease_begin(struct client *client)
         case POOL_REFUSES:
             client->in_line = false;
             failure_release(&client->failure);
-            client->failure = lease_refusal_failure(client->pool, &refusal);
+            client->failure = refusal_failure(client->pool, &refusal);
             failure_release(&refusal.failure);
             return LEASE_REFUSED;
         case POOL_GRANTED:

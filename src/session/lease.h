@@ -58,9 +58,6 @@ void lease_tell_parameters(struct client *client, struct server *server);
 void lease_granted(struct client *client, struct server *server);
 void lease_return(struct server *server);
 bool lease_is_open(struct server *server, microseconds now);
-/* lease_pool.c: a refusal as the client and the log read it; NULL where nobody is to read it. */
-struct failure *lease_refusal_failure(struct pool *pool, const struct pool_refusal *refusal)
-    __attribute__((warn_unused_result));
 /* Own messages at the beginning of a lease were answered (ping, switch): goes on. */
 void lease_prepared(struct server *server);
 

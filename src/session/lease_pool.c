@@ -7,58 +7,13 @@
 #include "config/settings.h"
 #include "io/loop.h"
 #include "pg/failure.h"
-#include "pg/sqlstate.h"
 #include "session/client.h"
 #include "session/lease.h"
+#include "session/refusal.h"
 #include "session/server.h"
 #include "session/worker.h"
 
 #include <stdlib.h>
-
-/* The refusal as the client and the log read it. */
-struct failure *lease_refusal_failure(struct pool *pool, const struct pool_refusal *refusal)
-{
-    struct settings *settings = pool_settings(pool);
-    double waited = (double)refusal->waited / 1e6;
-    struct failure *failure = NULL;
-    char *text;
-    switch (refusal->reason) {
-    case POOL_REFUSED_TIMEOUT:
-        text = memory_printf("pool of database \"%s\", user \"%s\" is at its limit: size %u, "
-                             "overflow %u; waited %.1f s for a connection",
-                             settings->database, settings->user, refusal->size, refusal->overflow,
-                             waited);
-        failure = failure_new(SQLSTATE_TOO_MANY_CONNECTIONS, text,
-                              refusal->failure != NULL ? refusal->failure->message : NULL,
-                              "Shorten transactions, or raise size, overflow or timeout.");
-        free(text);
-        break;
-    case POOL_REFUSED_LINE_FULL:
-        text = memory_printf("pool of database \"%s\", user \"%s\" is at its limit: size %u, "
-                             "overflow %u; %u clients are waiting already",
-                             settings->database, settings->user, refusal->size, refusal->overflow,
-                             refusal->max_waiting);
-        failure = failure_new(SQLSTATE_TOO_MANY_CONNECTIONS, text, NULL,
-                              "Shorten transactions, or raise size, overflow or max_waiting.");
-        free(text);
-        break;
-    case POOL_REFUSED_UNREACHABLE:
-        failure =
-            refusal->failure != NULL
-                ? failure_retain(refusal->failure)
-                : failure_new(SQLSTATE_CANNOT_CONNECT, "cannot connect to the server", NULL, NULL);
-        break;
-    case POOL_REFUSED_SHUTDOWN:
-        failure = failure_new(SQLSTATE_ADMIN_SHUTDOWN,
-                              "terminating connection due to administrator command",
-                              "pgsluice is shutting down.", NULL);
-        break;
-    case POOL_REFUSED_GONE:
-        break;
-    }
-    settings_release(&settings);
-    return failure;
-}
 
 static struct pool_server *lease_method_create(struct pool *pool, unsigned worker)
 {
@@ -192,7 +147,7 @@ static void lease_refusal_arrived(struct mailbox_message *message)
 static void lease_method_refused(struct pool_waiter *waiter, const struct pool_refusal *refusal)
 {
     struct client *client = container_of(waiter, struct client, waiter);
-    client->refusal = lease_refusal_failure(client->waiter.pool, refusal);
+    client->refusal = refusal_failure(client->waiter.pool, refusal);
     client->message.deliver = lease_refusal_arrived;
     mailbox_post(client->worker->loop, &client->message);
 }

@@ -33,6 +33,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A login that takes longer is told in the log. */
+#define LOGIN_SLOW CLOCK_SECOND
+
 /* "Authentication…" codes of the protocol. */
 enum {
     LOGIN_OK = 0,
@@ -48,6 +51,7 @@ struct server_login {
     struct address *addresses; /* owned: of that host */
     size_t address_count;
     size_t address;                 /* the one that is tried */
+    microseconds began;             /* with that host */
     struct resolver_lookup *lookup; /* under way, or NULL */
     struct failure *failure;        /* owned reference: why the last attempt failed */
     struct pairs parameters;        /* as reported so far */
@@ -90,6 +94,8 @@ static struct failure *login_network_failure(const struct server *server, const 
     char address[ADDRESS_TEXT_SIZE] = "";
     if (server->address.length > 0)
         address_format_host(&server->address, address);
+    if (strcmp(name, address) == 0)
+        address[0] = '\0';
     char *message = memory_printf("connection to server at \"%s\"%s%s%s, port %u failed: %s", name,
                                   address[0] != '\0' ? " (" : "", address,
                                   address[0] != '\0' ? ")" : "", host->port, reason);
@@ -122,6 +128,26 @@ static void login_refused(struct server *server, struct failure *failure)
         buffer_clear(server->input);
     server->login->host++;
     login_next_host(server);
+}
+
+/* An error of the server: its words, and whose they are, since clients read them as pgsluice's. */
+static struct failure *login_server_failure(const struct server *server, const struct frame *frame)
+{
+    struct failure *said = failure_parse(frame->body, frame->size - FRAME_HEADER_SIZE);
+    if (said == NULL)
+        return failure_new(SQLSTATE_PROTOCOL_VIOLATION, "malformed ErrorResponse message", NULL,
+                           NULL);
+    char address[ADDRESS_TEXT_SIZE];
+    address_format(&server->address, address);
+    char *detail =
+        memory_printf("%s%sPostgreSQL at %s said so when pgsluice logged in to "
+                      "database \"%s\" as user \"%s\".",
+                      said->detail != NULL ? said->detail : "", said->detail != NULL ? " " : "",
+                      address, server->settings->server_database, server->settings->server_user);
+    struct failure *failure = failure_new(said->sqlstate, said->message, detail, said->hint);
+    free(detail);
+    failure_release(&said);
+    return failure;
 }
 
 static void login_give_up(struct server *server)
@@ -171,6 +197,7 @@ static void login_next_host(struct server *server)
         return;
     }
     const struct settings_host *host = &settings->hosts[login->host];
+    login->began = loop_now(server->worker->loop);
     server->host = host->host != NULL ? host->host : host->hostaddr;
     server->address.length = 0;
     if (settings->connect_timeout != CLOCK_OFF)
@@ -217,10 +244,23 @@ void server_login_start(struct server *server)
     login_next_host(server);
 }
 
+/* Where the login stands, for who asks what is slow. */
+static const char *login_step(const struct server *server)
+{
+    if (server->login->lookup != NULL)
+        return "looking up its name";
+    if (server->stream.connecting)
+        return "waiting for it to accept the connection";
+    if (server->login->authenticated)
+        return "waiting for its session to start";
+    return "waiting for it to answer the login";
+}
+
 void server_login_timeout(struct server *server)
 {
-    char *reason = memory_printf("connect_timeout (%.1f s) expired",
-                                 (double)server->settings->connect_timeout / 1e6);
+    char *reason =
+        memory_printf("connect_timeout (%.1f s) expired while %s",
+                      (double)server->settings->connect_timeout / 1e6, login_step(server));
     struct failure *failure = login_network_failure(server, reason);
     free(reason);
     if (server->login->lookup != NULL) {
@@ -285,7 +325,11 @@ static bool login_no_password(struct server *server, const char *method)
 
 static bool login_malformed(struct server *server, const char *problem)
 {
-    login_refused(server, failure_new(SQLSTATE_PROTOCOL_VIOLATION, problem, NULL, NULL));
+    char address[ADDRESS_TEXT_SIZE];
+    address_format(&server->address, address);
+    char *detail = memory_printf("pgsluice was logging in at %s.", address);
+    login_refused(server, failure_new(SQLSTATE_PROTOCOL_VIOLATION, problem, detail, NULL));
+    free(detail);
     return false;
 }
 
@@ -459,6 +503,18 @@ static bool login_fits_target(const struct server *server)
     return false;
 }
 
+/* Clients wait for it meanwhile, and find no error that would tell why they did. */
+static void login_tell_slow(const struct server *server, microseconds now)
+{
+    microseconds took = now - server->login->began;
+    if (took < LOGIN_SLOW)
+        return;
+    char prefix[SERVER_PREFIX_SIZE];
+    server_prefix(server, prefix);
+    log_warning(prefix, "a slow login: it took %.1f s; connect_timeout is %.1f s",
+                (double)took / 1e6, (double)server->settings->connect_timeout / 1e6);
+}
+
 static bool login_ready(struct server *server)
 {
     if (!server->login->authenticated)
@@ -471,6 +527,7 @@ static bool login_ready(struct server *server)
     if (buffer_length(server->input) > WORKER_KEEP_SIZE)
         return login_malformed(server, "the server sends what it was not asked for");
     microseconds now = loop_now(server->worker->loop);
+    login_tell_slow(server, now);
     server->parameters = parameters_intern(&server->login->parameters);
     server_login_free(&server->login);
     server->deadline = 0;
@@ -503,14 +560,9 @@ static bool login_message(struct server *server, const struct frame *frame)
     case MESSAGE_NOTICE_RESPONSE:
     case MESSAGE_NEGOTIATE_PROTOCOL_VERSION:
         return true;
-    case MESSAGE_ERROR_RESPONSE: {
-        struct failure *failure = failure_parse(frame->body, frame->size - FRAME_HEADER_SIZE);
-        login_refused(server, failure != NULL
-                                  ? failure
-                                  : failure_new(SQLSTATE_PROTOCOL_VIOLATION,
-                                                "malformed ErrorResponse message", NULL, NULL));
+    case MESSAGE_ERROR_RESPONSE:
+        login_refused(server, login_server_failure(server, frame));
         return false;
-    }
     case MESSAGE_READY_FOR_QUERY:
         return login_ready(server);
     default:

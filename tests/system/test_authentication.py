@@ -63,7 +63,8 @@ def test_method(pgsluice, connect, auth, with_list):
         connect(daemon, password="anything")
         return
     expected = {"S": "FATAL", "V": "FATAL", "C": "28P01",
-                "M": 'password authentication failed for user "app"'}  # fmt: skip
+                "M": 'password authentication failed for user "app"',
+                "D": "pgsluice says so, before it asks the server; its log tells why."}  # fmt: skip
     assert refusal(connect, daemon, password="wrong-word") == expected
     assert refusal(connect, daemon, password="") == expected
     assert "wrong-word" not in daemon.log()
