@@ -1,6 +1,7 @@
 #include "session/belief.h"
 #include "base/memory.h"
 #include "pg/lexer.h"
+#include "pg/lexer_reset.h"
 #include "pg/lexer_set.h"
 #include "pg/message.h"
 #include "pg/pairs.h"
@@ -18,6 +19,7 @@ struct belief {
     struct pairs set;    /* what the transaction's SETs have set, once it commits */
     struct pairs local;  /* names that SET LOCAL has used: custom ones stay, and are empty */
     bool local_missed;   /* there are more */
+    bool reset;          /* all settings are what they were at login */
     bool in_transaction; /* a ReadyForQuery within it was seen */
     bool committed;
     bool rolled_back;
@@ -37,6 +39,18 @@ struct server_undo *belief_of_text(const char *sql, size_t length)
     buffer_release(&name);
     buffer_release(&value);
     return set;
+}
+
+struct server_undo *belief_of_reset(const struct client *client, const char *sql, size_t length)
+{
+    if (client->pins != 0 || client->listening != NULL)
+        return NULL;
+    enum lexer_reset reset = lexer_reset_parse(sql, length);
+    if (reset == LEXER_RESET_OTHER)
+        return NULL;
+    struct server_undo *undo = server_undo_new("", NULL);
+    undo->resets = reset == LEXER_RESET_SETTINGS;
+    return undo;
 }
 
 /* Past so many it is cheaper to ask; a client's text may hold thousands. */
@@ -59,6 +73,7 @@ void belief_add(struct server *server, const struct server_undo *set)
     }
     if (server->belief == NULL)
         server->belief = memory_new(struct belief);
+    server->belief->reset |= set->resets;
     if (set->value != NULL)
         pairs_set(&server->belief->set, set->name, set->value);
     else if (set->name[0] != '\0')
@@ -86,8 +101,9 @@ void belief_command(struct server *server, enum tag tag)
 bool belief_covers(const struct server *server, const char *name)
 {
     const struct pipeline_entry *head = pipeline_head(&server->pipeline);
-    if (head != NULL && head->note == SERVER_NOTE_SET &&
-        strcasecmp(((const struct server_undo *)head->subject)->name, name) == 0)
+    const struct server_undo *set =
+        head != NULL && head->note == SERVER_NOTE_SET ? head->subject : NULL;
+    if (set != NULL && (set->resets || strcasecmp(set->name, name) == 0))
         return true;
     if (server->belief == NULL)
         return false;
@@ -121,7 +137,38 @@ void belief_doubt(struct server *server)
 {
     if (server->belief == NULL)
         return;
-    server->look |= ASK_SETTINGS;
+    server->look |= server->belief->reset ? ASK_ALL : ASK_SETTINGS;
+    belief_free(&server->belief);
+}
+
+/* RESET ALL leaves a role alone, a custom setting empty. */
+static bool belief_is_plain(const struct guc_set *gucs)
+{
+    const struct pairs *pairs = guc_pairs(gucs);
+    for (size_t i = 0; i < pairs->count; i++) {
+        const char *name = pairs->items[i].name;
+        if (strpbrk(name, ".:") != NULL || strcmp(name, "role") == 0 ||
+            strcmp(name, "session_authorization") == 0)
+            return false;
+    }
+    return true;
+}
+
+/* The text was a transaction of its own, and nothing else was in it. */
+static void belief_take_reset(struct server *server)
+{
+    const struct belief *belief = server->belief;
+    struct client *client = server->client;
+    if (belief->in_transaction || belief->committed || belief->rolled_back ||
+        belief->set.count > 0 || belief->local.count > 0 || client->pins != 0 ||
+        !belief_is_plain(server->gucs) || !belief_is_plain(client->gucs)) {
+        belief_doubt(server);
+        return;
+    }
+    guc_release(&server->gucs);
+    server->gucs = guc_empty();
+    guc_release(&client->gucs);
+    client->gucs = guc_retain(client->startup_gucs);
     belief_free(&server->belief);
 }
 
@@ -131,7 +178,7 @@ void belief_ready(struct server *server)
     bool ended = belief->committed || belief->rolled_back;
     if (server->transaction_status != MESSAGE_IDLE) {
         /* COMMIT AND CHAIN, ROLLBACK TO SAVEPOINT: part of it counts. */
-        if (ended && belief->set.count > 0)
+        if (belief->reset || (ended && belief->set.count > 0))
             belief_doubt(server);
         else
             belief->in_transaction = true;
@@ -141,6 +188,10 @@ void belief_ready(struct server *server)
         (belief->set.count > 0 &&
          (belief->in_transaction ? belief->committed == belief->rolled_back : ended))) {
         belief_doubt(server);
+        return;
+    }
+    if (belief->reset) {
+        belief_take_reset(server);
         return;
     }
     bool committed = !belief->rolled_back;

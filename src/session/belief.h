@@ -1,7 +1,8 @@
 /*
- * belief.h: settings that a client's plain SET commands (pg/lexer_set.h) have changed, taken from
- * their text once the server has carried them out and the transaction has committed, so that the
- * server need not be asked. Where anything else may have happened, it is asked after all. Worker's
+ * belief.h: settings that a client's plain SET commands (pg/lexer_set.h) or a RESET ALL among what
+ * its driver's pool sends (pg/lexer_reset.h) have changed, taken from their text once the server
+ * has carried them out and the transaction has committed, so that the server need not be asked.
+ * Where anything else may have happened, it is asked after all. Worker's
  * thread; the server is leased.
  */
 #ifndef PGSLUICE_SESSION_BELIEF_H
@@ -13,6 +14,7 @@
 #include <stddef.h>
 
 struct belief;
+struct client;
 struct server;
 struct server_undo;
 
@@ -20,7 +22,11 @@ struct server_undo;
  * where it is none to be believed. */
 struct server_undo *belief_of_text(const char *sql, size_t length)
     __attribute__((warn_unused_result));
-/* The SET has been carried out. */
+/* The same for a text that only gives back what the session has, of a client with no more than
+ * settings: nothing but these can have changed by it. */
+struct server_undo *belief_of_reset(const struct client *client, const char *sql, size_t length)
+    __attribute__((warn_unused_result));
+/* It has been carried out. */
 void belief_add(struct server *server, const struct server_undo *set);
 /* A text whose set_config() calls are all for the transaction is about to be carried out: its
  * custom names will be there, and empty. */

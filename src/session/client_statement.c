@@ -4,6 +4,7 @@
 #include "io/loop.h"
 #include "pg/frame.h"
 #include "pg/lexer.h"
+#include "pg/lexer_reset.h"
 #include "pg/lexer_statement.h"
 #include "pg/message.h"
 #include "pg/pairs.h"
@@ -78,6 +79,9 @@ enum client_text_answer client_statement_look(struct client *client, struct batc
         }
         *set = belief_of_text(sql, length);
     }
+    if (lexer_may_reset(sql, length) && *set == NULL &&
+        (*set = belief_of_reset(client, sql, length)) != NULL)
+        changes = 0; /* what it gives back, the client has not */
     client->server->look |= (uint8_t)ask_for(changes);
     return client_text_query(client, batch, sql, length, &text, refusal);
 }

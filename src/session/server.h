@@ -74,7 +74,7 @@ enum server_note {
     SERVER_NOTE_CLOSE,      /* a client's own Close of a statement; subject: undo */
     SERVER_NOTE_SEQUENCES,  /* DISCARD SEQUENCES (sequence.h) */
     SERVER_NOTE_DENY,       /* makes a transaction fail (deny.h) */
-    SERVER_NOTE_SET,        /* a client's own plain SET; subject: undo */
+    SERVER_NOTE_SET,        /* a client's own plain SET, or RESET ALL; subject: undo */
     SERVER_NOTE_SHAPE,      /* a Describe that asks for a statement's shape; subject: undo */
     SERVER_NOTE_CHANGED,    /* what a statement returns has changed: a Bind that must fail, and a
                              * client's Describe whose rows it must not see */
@@ -94,6 +94,7 @@ struct server_undo {
     uint64_t shape;              /* of the statement, as the client knew it */
     struct failure *refusal;     /* owned reference: what the client reads in place of the error */
     bool cached;                 /* statement was added to the server's cache */
+    bool resets;                 /* a RESET ALL: all settings become what they were at login */
     bool tells;                  /* a Describe: the client is owed its ParseComplete */
     char name[];                 /* the client's name of it; of a SET: the setting's */
 };

@@ -149,7 +149,8 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
             server->look |= ASK_SETTINGS;
         break;
     case TAG_RESET:
-        server->look |= ASK_SETTINGS;
+        if (note != SERVER_NOTE_SET)
+            server->look |= ASK_SETTINGS;
         break;
     case TAG_DO_OR_CALL:
         server->look |= ASK_ALL;
@@ -175,7 +176,8 @@ void server_watch_command(struct server *server, const struct frame *frame, enum
         server->look |= server->relistens ? ASK_OBJECTS : 0;
         break;
     case TAG_DISCARD_ALL:
-        server->look |= ASK_ALL;
+        if (note != SERVER_NOTE_SET)
+            server->look |= ASK_ALL;
         server->redescribe = true;
         watch_unpin(server, ~(unsigned)PIN_CLOSES);
         server->relistens = watch_listens(server);

@@ -117,6 +117,8 @@ TEXTS = [  # and how many parameters each has
 SAVED = ["s", "t"]
 
 
+# What asyncpg's pool sends when a connection comes back.
+POOL_RESET = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
 # Until the transaction's end a RESET leads to the server's default, not to what the client came with.
 RESETS = re.compile(r"RESET (?!ROLE|SESSION)|DEFAULT|DISCARD ALL|ZONE LOCAL")
 # Notifications come by a connection with another client's client_encoding; in this one they pin.
@@ -310,7 +312,9 @@ class Writer:
 
     def discards(self):
         self.open[self.client] = 0
-        return self.run(self.pick("DISCARD ALL", "DISCARD ALL", "DISCARD PLANS", "DISCARD SEQUENCES", "RESET ALL"))
+        return self.run(self.pick(
+            "DISCARD ALL", "DISCARD ALL", "DISCARD PLANS", "DISCARD SEQUENCES", "RESET ALL", POOL_RESET, POOL_RESET,
+        ))  # fmt: skip
 
     def protocol_statements(self):
         """Named and unnamed."""

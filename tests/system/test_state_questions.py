@@ -57,9 +57,38 @@ def expect_question(last_query, *parts):
     )
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;",  # asyncpg's pool
+        "DISCARD ALL",  # Npgsql's
+        "RESET ALL",
+    ],
+)
+def test_what_a_drivers_pool_gives_back_is_not_asked_about(pooled, last_query, sql):
+    wire = pooled.wire(application_name="came")
+    for mine in ("SET TimeZone = 'Asia/Tokyo'", "SET application_name = 'mine'", "SELECT 1"):
+        wire.run(mine)
+        wire.run(sql)
+        pooled.wait_for_rest()
+        assert last_query() == sql
+        assert wire.value(ZONE) == "UTC"
+        assert wire.value("SHOW application_name") == "came"
+
+
+def test_pool_reset_is_asked_about_where_there_is_more(pooled, last_query):
+    sql = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
+    wire = pooled.wire()
+    for mine in ("SET app.x = 'mine'", "SELECT pg_advisory_lock(1)"):
+        wire.run(mine)
+        wire.run(sql)
+        wait_until(lambda: "pg_settings" in last_query(), what="the server is asked")
+        wire.run("DISCARD ALL")
+
+
 def test_anything_else_is_asked_about(pooled, last_query):
     wire = pooled.wire()
-    for sql in ("SET TIME ZONE 'Asia/Tokyo'", "RESET ALL", 'SET search_path = "Mixed", public'):
+    for sql in ("SET TIME ZONE 'Asia/Tokyo'", "RESET TimeZone", 'SET search_path = "Mixed", public'):
         wire.run(sql)
         expect_question(last_query, "pg_settings")
     wire.run("DECLARE c CURSOR WITH HOLD FOR SELECT 1")
