@@ -155,7 +155,7 @@ class Cluster:
 
     def start(self):
         self.launch()
-        wait_until(self.answers, what="PostgreSQL answers")
+        wait_until(self.answers, timeout=60, what="PostgreSQL answers")
 
     def answers(self):
         try:
