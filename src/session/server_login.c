@@ -58,6 +58,7 @@ struct server_login {
     struct scram_client scram;
     bool sasl_started;
     bool sasl_proved; /* the server has proved that it knows the password */
+    bool answered;    /* it has said something */
     bool authenticated;
     bool second_round; /* prefer-standby: any server is good now */
 };
@@ -229,7 +230,7 @@ static void login_next_address(struct server *server)
     server->address = login->addresses[login->address];
     pairs_clear(&login->parameters);
     scram_client_clear(&login->scram);
-    login->sasl_started = login->sasl_proved = login->authenticated = false;
+    login->sasl_started = login->sasl_proved = login->authenticated = login->answered = false;
     if (server->settings->connect_timeout != CLOCK_OFF)
         server->deadline = loop_now(server->worker->loop) + server->settings->connect_timeout;
     int error = stream_connect(&server->stream, server->worker->loop, &server->address, &options,
@@ -251,8 +252,8 @@ static const char *login_step(const struct server *server)
         return "looking up its name";
     if (server->stream.connecting)
         return "waiting for it to accept the connection";
-    if (server->login->authenticated)
-        return "waiting for its session to start";
+    if (server->login->answered)
+        return "waiting for it to finish the login"; /* which PostgreSQL tells at its very end */
     return "waiting for it to answer the login";
 }
 
@@ -591,6 +592,7 @@ static void login_take(struct server *server)
             (void)login_malformed(server, "what answers does not speak PostgreSQL's protocol");
             return;
         }
+        server->login->answered = true;
         /* Its bytes are used up first: a login that ends leaves only what follows. */
         struct buffer message = {0};
         buffer_append(&message, buffer_bytes(input), frame.size);
