@@ -115,8 +115,15 @@ static void wait_ends_at_the_timeout(void **context)
     assert_int_equal(refusal.waited, 30 * CLOCK_SECOND);
     assert_int_equal(refusal.size, 1);
     assert_int_equal(refusal.overflow, 0);
+    assert_int_equal(refusal.open, 1);
+    assert_int_equal(refusal.in_use, 1);
+    assert_int_equal(refusal.coming, 0);
+    assert_int_equal(refusal.waiting, 2);
+    assert_int_equal(refusal.failures, 0);
+    assert_true(refusal.ever_opened);
     assert_null(refusal.failure);
-    world_expect_refusal(&world, &waiters[1], POOL_REFUSED_TIMEOUT);
+    refusal = world_expect_refusal(&world, &waiters[1], POOL_REFUSED_TIMEOUT);
+    assert_int_equal(refusal.waiting, 1);
     world_no_call(&world);
     assert_int_equal(world_counts(&world).timeouts, 2);
     world_return(&world, server);

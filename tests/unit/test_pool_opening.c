@@ -54,6 +54,11 @@ static void failed_attempt_refuses_all_who_wait(void **context)
             world_expect_refusal(&world, &waiters[i], POOL_REFUSED_UNREACHABLE);
         assert_ptr_equal(refusal.failure, failure);
         assert_int_equal(refusal.waited, CLOCK_SECOND);
+        assert_int_equal(refusal.open, 0);
+        assert_int_equal(refusal.waiting, 2 - i);
+        assert_int_equal(refusal.failures, 1);
+        assert_true(refusal.retry_in > 0 && refusal.retry_in <= 2 * POOL_BACKOFF_LEAST);
+        assert_false(refusal.ever_opened);
     }
     world_stop(&world);
     failure_release(&failure);
