@@ -74,12 +74,26 @@ static void cancel_request_finish(struct cancel_request *request)
 static bool cancel_has_a_command(const struct server *server)
 {
     const struct pipeline_entry *head = pipeline_head(&server->pipeline);
-    return server->state == SERVER_LEASED && head != NULL && !head->ours;
+    return head != NULL && !head->ours;
+}
+
+/* Also where it stands behind what was put in front of it: the sweep sends the cancel then. */
+static bool cancel_finds_a_command(const struct server *server)
+{
+    const struct pipeline *pipeline = &server->pipeline;
+    for (unsigned i = 0; i < pipeline->count; i++)
+        if (!pipeline_at(pipeline, i)->ours)
+            return true;
+    return false;
 }
 
 static void cancel_request_carry_out(struct cancel_request *request, struct server *server)
 {
-    if (server != NULL && cancel_has_a_command(server)) {
+    if (server != NULL && server->state == SERVER_LEASED && cancel_finds_a_command(server)) {
+        server->cancel_asked = true;
+        server->cancelled_at = 0;
+    }
+    if (server != NULL && server->state == SERVER_LEASED && cancel_has_a_command(server)) {
         cancel_start(server);
         struct cancel *cancel = server->cancel;
         if (cancel != NULL) {

@@ -361,6 +361,7 @@ void lease_return(struct server *server)
     server->idle_in_transaction_at = 0;
     server->member.session_state = server->gucs;
     server->clean_cancelled = false;
+    server->cancel_asked = false;
     server->retire |= server->violated != 0 || server->fatal;
     failure_release(&server->failure);
     server_set_state(server, SERVER_IDLE);

@@ -356,7 +356,10 @@ static void server_on_connected(struct stream *stream, int error)
 
 /* A cancel that comes before the server has read the command is lost: then another is sent. */
 #define SERVER_CANCEL_AGAIN CLOCK_SECOND
-#define SERVER_CLEAN_CANCEL_AGAIN (100 * CLOCK_MILLISECOND)
+#define SERVER_CANCEL_SOON_AGAIN (100 * CLOCK_MILLISECOND)
+/* One that comes so long after the command was sent has found it. A client may have waited in line
+ * for seconds, and ask just when pgsluice has sent its command. */
+#define SERVER_CANCEL_FINDS (250 * CLOCK_MILLISECOND)
 
 static void server_cancel_again(struct server *server, microseconds now, microseconds after)
 {
@@ -364,6 +367,18 @@ static void server_cancel_again(struct server *server, microseconds now, microse
     if (server->cancel == NULL && head != NULL && !head->ours && !server->pipeline.copying_in &&
         now - server->cancelled_at >= after)
         cancel_start(server);
+}
+
+/* A client's library asks once only. */
+static void server_sweep_asked_cancel(struct server *server, microseconds now)
+{
+    const struct pipeline_entry *head = pipeline_head(&server->pipeline);
+    microseconds age = server->cancelled_at - server->command_at;
+    bool was_sent = server->cancelled_at != 0;
+    if (head == NULL || (was_sent && (age < 0 || age >= SERVER_CANCEL_FINDS)))
+        server->cancel_asked = false;
+    else if (!head->ours)
+        server_cancel_again(server, now, SERVER_CANCEL_SOON_AGAIN);
 }
 
 static void server_sweep_command(struct server *server, microseconds now)
@@ -432,9 +447,11 @@ static void server_sweep_deadline(struct server *server)
 void server_sweep(struct server *server, microseconds now)
 {
     if (server->state == SERVER_CLEANING)
-        server_cancel_again(server, now, SERVER_CLEAN_CANCEL_AGAIN);
+        server_cancel_again(server, now, SERVER_CANCEL_SOON_AGAIN);
     if (server->deadline != 0 && now >= server->deadline)
         server_sweep_deadline(server);
+    if (server->state == SERVER_LEASED && server->cancel_asked)
+        server_sweep_asked_cancel(server, now);
     if (server->state == SERVER_LEASED && server->client != NULL)
         server_sweep_command(server, now);
     if (server->state == SERVER_LEASED && server->client != NULL)

@@ -113,6 +113,7 @@ struct server {
     bool reset_needed : 1;     /* DISCARD ALL before anybody else gets it */
     bool retire : 1;           /* close it when the lease ends */
     bool timed_out : 1;        /* pgsluice cancelled its command: command_timeout */
+    bool cancel_asked : 1;     /* by its client, whose command has not ended yet */
     bool clean_cancelled : 1;  /* CLEANING: the cancel was sent */
     bool own_query_failed : 1; /* an error came for the own query at the pipeline's head */
     /* What a wake-up's replies have brought, to be acted on when its bytes are worked off: */
@@ -205,7 +206,7 @@ struct server {
     microseconds transaction_at;         /* its first command was sent; 0: none is open */
     microseconds command_at;             /* the pipeline's head was sent, or became the head */
     microseconds idle_in_transaction_at; /* 0: not */
-    microseconds cancelled_at;           /* the last cancel was sent */
+    microseconds cancelled_at;           /* the last cancel was sent; 0: none for this command */
     uint64_t leases;
 
     /* For `message`, written before it is posted: */

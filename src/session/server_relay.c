@@ -55,6 +55,7 @@ static void relay_ready(struct server *server, const struct frame *frame, bool i
         client_text_has_run_unread(server->client);
     server->unread = false;
     if (server->client != NULL && !is_ours) {
+        server->cancel_asked = false;
         /* What pins may have ended with this command, whatever that was. */
         if ((server->client->pins & PIN_ASKABLE) != 0)
             server->look |= ASK_OBJECTS;

@@ -51,6 +51,12 @@ class Proxy:
             self.accept_silent = new_ones_too
         self._poke()
 
+    def speak_again(self):
+        """What has been silent passes on what has come meanwhile, and goes on."""
+        with self.lock:
+            self.silent.clear()
+        self._poke()
+
     def heal(self):
         """New connections work again; those that are silent stay so."""
         self.accept_silent = False

@@ -244,6 +244,32 @@ def test_second_cancel_counts_while_the_first_is_not_closed_yet(pgsluice, cluste
             one.close()
 
 
+@pytest.mark.parametrize("has_state", [False, True])
+def test_cancel_that_overtakes_its_command(pgsluice, cluster, has_state):
+    # Sent once, as drivers do, and at the server before the command is: a client that has waited in
+    # line for seconds may ask just when it gets its turn. With a state of its own to replay it is
+    # not even the command that the server connection is at.
+    with Proxy(cluster.port) as proxy:
+        daemon = pgsluice(pgsluice=TRUST, databases={"app": {"url": proxy.url(cluster)}}, size=1,
+                          overflow=0)  # fmt: skip
+        client, other = RawClient(daemon), RawClient(daemon)
+        if has_state:
+            client.ask("SET work_mem = '77MB'")
+        other.ask("SELECT 1")
+        proxy.go_silent()
+        client.send(query("SELECT pg_sleep(60)"))
+        wait_until(lambda: daemon.pool()["sv_active"] == 1, what="it has its turn")
+        bringer = send_cancel(daemon, client.pid, client.key, wait=False)
+        wait_until(bringer.is_closed, what="the cancel is through")
+        proxy.speak_again()
+        assert client.error()["C"] == "57014"
+        client.until_ready()
+        # What it runs next is not what was to be cancelled.
+        assert client.ask("SELECT pg_sleep(0.5)")[0] == "TDCZ"
+        for one in (client, other, bringer):
+            one.close()
+
+
 def test_lease_goes_on_only_when_the_cancel_is_through(pgsluice, cluster, threads):
     # While the cancel connection is open its signal may still come: nobody else may be hit by it.
     with Proxy(cluster.port) as proxy:
