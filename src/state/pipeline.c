@@ -373,6 +373,18 @@ enum pipeline_verdict pipeline_reply_step(struct pipeline *pipeline, uint8_t typ
     }
 }
 
+bool pipeline_may_be_at_clients(const struct pipeline *pipeline)
+{
+    for (unsigned i = 0; i < pipeline->count; i++) {
+        const struct pipeline_entry *entry = entry_at(pipeline, i);
+        if (!entry->ours)
+            return true;
+        if (owes_ready(entry))
+            return false; /* the server sends what it has before it goes on */
+    }
+    return false;
+}
+
 void pipeline_copy_end_pushed(struct pipeline *pipeline)
 {
     pipeline->copying_in = false;

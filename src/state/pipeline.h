@@ -186,6 +186,13 @@ static inline const struct pipeline_entry *pipeline_head(const struct pipeline *
 }
 
 /*
+ * True where the server may be at work for the client. The head need not be the client's for that:
+ * the server keeps its replies to extended messages until a Sync, so that behind a Parse of ours
+ * the client's Execute may run long before the ParseComplete comes.
+ */
+bool pipeline_may_be_at_clients(const struct pipeline *pipeline);
+
+/*
  * type: the server's message, one of enum message_backend. Replies to entries of ours are
  * SWALLOWed, with one exception: an error on an extended message of ours is FORWARDed, because what
  * the client has sent behind it is skipped, so that it is the client's error. done() is called

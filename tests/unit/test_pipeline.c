@@ -342,6 +342,50 @@ static void test_head_is_the_oldest(void **state)
     pipeline_release(&pipeline);
 }
 
+static void push(struct pipeline *pipeline, enum pipeline_kind kind, bool ours)
+{
+    pipeline_push(pipeline, (struct pipeline_entry){.kind = (uint8_t)kind, .ours = ours});
+}
+
+/* The server keeps a ParseComplete until the Sync: the head may be long behind it. */
+static void test_server_may_be_behind_our_extended_messages(void **state)
+{
+    (void)state;
+    struct pipeline pipeline = {0};
+
+    assert_false(pipeline_may_be_at_clients(&pipeline));
+    push(&pipeline, PIPELINE_QUERY, true);
+    push(&pipeline, PIPELINE_CLOSE, true);
+    push(&pipeline, PIPELINE_PARSE, true);
+    assert_false(pipeline_may_be_at_clients(&pipeline));
+    push(&pipeline, PIPELINE_EXECUTE, false);
+    push(&pipeline, PIPELINE_SYNC, false);
+    assert_false(pipeline_may_be_at_clients(&pipeline)); /* the Query is answered at once */
+    pipeline_reply(&pipeline, MESSAGE_COMMAND_COMPLETE);
+    pipeline_reply(&pipeline, MESSAGE_READY_FOR_QUERY);
+    assert_true(pipeline_may_be_at_clients(&pipeline));
+    pipeline_reply(&pipeline, MESSAGE_CLOSE_COMPLETE);
+    pipeline_reply(&pipeline, MESSAGE_PARSE_COMPLETE);
+    assert_true(pipeline_may_be_at_clients(&pipeline));
+    pipeline_release(&pipeline);
+}
+
+static void test_server_at_the_end_of_ours_is_not_at_the_clients(void **state)
+{
+    (void)state;
+    struct pipeline pipeline = {0};
+
+    push(&pipeline, PIPELINE_PARSE, true);
+    push(&pipeline, PIPELINE_SYNC, true);
+    push(&pipeline, PIPELINE_QUERY, false);
+    assert_false(pipeline_may_be_at_clients(&pipeline));
+    pipeline_reply(&pipeline, MESSAGE_PARSE_COMPLETE);
+    assert_false(pipeline_may_be_at_clients(&pipeline));
+    pipeline_reply(&pipeline, MESSAGE_READY_FOR_QUERY);
+    assert_true(pipeline_may_be_at_clients(&pipeline));
+    pipeline_release(&pipeline);
+}
+
 static void count_done(const struct pipeline_entry *entry, enum pipeline_end end, void *context)
 {
     uintptr_t *next = context;
@@ -380,6 +424,8 @@ int main(void)
         cmocka_unit_test(test_clear_drops_last_first),
         cmocka_unit_test(test_clear_forgets_doubt_and_skipping),
         cmocka_unit_test(test_head_is_the_oldest),
+        cmocka_unit_test(test_server_may_be_behind_our_extended_messages),
+        cmocka_unit_test(test_server_at_the_end_of_ours_is_not_at_the_clients),
         cmocka_unit_test(test_ring_grows_to_the_limit),
     };
     struct CMUnitTest exchanges[NUMBER_OF(scenarios)];
