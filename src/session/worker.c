@@ -18,6 +18,8 @@
 #define WORKER_MAGIC 0x574f524bu
 #define WORKER_SWEEP_INTERVAL (100 * CLOCK_MILLISECOND)
 #define WORKER_NO_SLOT UINT32_MAX
+/* So many clients come before a pid is given again. */
+#define WORKER_FIRST_SLOTS 1024
 /* A client that was told why it is closed has this long to read it and hang up. */
 #define WORKER_CLOSING_LIMIT (2 * CLOCK_SECOND)
 #define WORKER_CLIENT_SWEEP_INTERVAL CLOCK_SECOND
@@ -193,15 +195,25 @@ void worker_check_drained(struct worker *worker)
     worker->service->upward->worker_drained(worker);
 }
 
+/* Behind all other free ones: as with PostgreSQL, a pid is not soon another client's. */
+static void worker_chain_slot(struct worker *worker, uint32_t slot)
+{
+    worker->slots[slot].next_free = WORKER_NO_SLOT;
+    if (worker->first_free == WORKER_NO_SLOT)
+        worker->first_free = slot;
+    else
+        worker->slots[worker->last_free].next_free = slot;
+    worker->last_free = slot;
+}
+
 uint32_t worker_take_slot(struct worker *worker, struct client *client)
 {
     if (worker->first_free == WORKER_NO_SLOT) {
-        uint32_t count = worker->slot_count == 0 ? 64 : worker->slot_count * 2;
+        uint32_t count = worker->slot_count == 0 ? WORKER_FIRST_SLOTS : worker->slot_count * 2;
         worker->slots = memory_resize(worker->slots, count * sizeof *worker->slots);
-        for (uint32_t i = count; i-- > worker->slot_count;) {
+        for (uint32_t i = worker->slot_count; i < count; i++) {
             worker->slots[i].client = NULL;
-            worker->slots[i].next_free = worker->first_free;
-            worker->first_free = i;
+            worker_chain_slot(worker, i);
         }
         worker->slot_count = count;
     }
@@ -215,8 +227,7 @@ void worker_free_slot(struct worker *worker, uint32_t slot)
 {
     check(slot < worker->slot_count && worker->slots[slot].client != NULL);
     worker->slots[slot].client = NULL;
-    worker->slots[slot].next_free = worker->first_free;
-    worker->first_free = slot;
+    worker_chain_slot(worker, slot);
 }
 
 struct client *worker_slot_client(const struct worker *worker, uint32_t slot)

@@ -58,13 +58,15 @@ struct worker {
     struct audience *audiences; /* owned, by pool: who listens here (audience.h) */
     struct notifier *notifiers; /* owned, by pool: those whose home this is (notifier.h) */
 
-    /* Clients by the slot that their cancel key names; free slots are chained by index. */
+    /* Clients by the slot that their cancel key names; free slots are chained by index,
+     * the one that was freed longest ago first. */
     struct worker_slot {
         struct client *client;
         uint32_t next_free;
     } * slots;
     uint32_t slot_count;
     uint32_t first_free;
+    uint32_t last_free; /* of a chain that has any */
 
     atomic_uint load; /* clients; any thread reads */
     microseconds swept_at;

@@ -318,3 +318,14 @@ def test_idle_timeout_of_clients_in_session_mode(pgsluice):
     client = RawClient(daemon)
     assert client.value("SELECT 1") == "1"
     assert client.refusal()["C"] == "57P05"
+
+
+def test_a_pid_is_not_soon_another_clients(pgsluice):
+    # Drivers' pools know by it whether they have a new connection.
+    daemon = pgsluice(**ONE)
+    pids = []
+    for _ in range(20):
+        client = RawClient(daemon)
+        pids.append(client.pid)
+        client.close()
+    assert len(set(pids)) == 20
