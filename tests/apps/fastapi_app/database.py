@@ -83,4 +83,4 @@ class Database:
 
     async def stop(self) -> None:
         await self.engine.dispose()
-        logger.info("database engine disposed of")
+        logger.info("disposed of the engine of %s", self.name)

@@ -1,4 +1,4 @@
-"""The application: uvicorn --factory fastapi_app.main:create_app --workers 2"""
+"""The application, and what lives as long as it does."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,9 @@ from fastapi_app.settings import get_settings
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    database = Database(get_settings())
+    settings = get_settings()
+    logs.configure(settings.log_level)
+    database = Database(settings)
     app.state.database = database
     try:
         await database.start()
@@ -22,7 +24,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def create_app() -> FastAPI:
-    logs.configure(get_settings().log_level)
     app = FastAPI(title="Shop", lifespan=lifespan)
     errors.install(app)
     routes.install(app)

@@ -1,7 +1,7 @@
 """Settings of the application, from the environment."""
 
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -28,14 +28,17 @@ class Settings(BaseSettings):
     database_startup_timeout: Annotated[float, Field(gt=0)] = 10
     # Under test, and where a pooler stands between: no pool, a connection for each request.
     database_null_pool: bool = False
-    log_level: str = "INFO"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: Annotated[int, Field(ge=1)] = 2
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("database_url")
     @classmethod
     def _names_the_driver(cls, value: SecretStr) -> SecretStr:
         try:
             url = make_url(value.get_secret_value())
-        except ArgumentError:
+        except (ArgumentError, ValueError):
             raise ValueError("not a URL") from None
         if url.drivername != DRIVER:
             raise ValueError(f"the driver must be {DRIVER}")
