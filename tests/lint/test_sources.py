@@ -30,7 +30,7 @@ UNIT_TESTS = files("tests/unit/test_*.c")
 FUZZERS = files("tests/fuzz/fuzz_*.c")
 TEST_SOURCES = files("tests/**/*.c", "tests/**/*.h")
 SCRIPTS = files("tests/**/*.py", "tests/check", "tests/bench/run", "tests/regress/run",
-                "tests/versions/run", "tests/drivers/run", "tests/drivers/*/prepare",
+                "tests/versions/run", "tests/suites/run", "tests/drivers/run", "tests/drivers/*/prepare",
                 "tests/drivers/*/run-cases", "tests/apps/pool_demo", "quickstart", ".ci/run")
 TEXTS = files("*.md", "docs/*.md", "configure.ac", "Makefile.am", "etc/*", "man/*", "packaging/*")
 

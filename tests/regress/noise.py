@@ -33,14 +33,14 @@ DONE = "noise done"
 class Noise:
     """A psql that runs the blocks again and again, with a pause behind each."""
 
-    def __init__(self, psql, port, environment, pause=0.02):
+    def __init__(self, psql, port, environment, database=DATABASE, pause=0.02):
         self.pause = pause
         self.ending = threading.Event()
         self.complaints = []
         self.rounds = 0
         self.psql = subprocess.Popen(
             [psql, "-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-p", str(port), "-U", SUPERUSER,
-             "-d", DATABASE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+             "-d", database], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, env=environment)
         self.thread = threading.Thread(target=self.make)
         self.thread.start()
