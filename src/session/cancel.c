@@ -71,12 +71,6 @@ static void cancel_request_finish(struct cancel_request *request)
     mailbox_post(request->home->loop, &request->message);
 }
 
-static bool cancel_has_a_command(const struct server *server)
-{
-    const struct pipeline_entry *head = pipeline_head(&server->pipeline);
-    return head != NULL && !head->ours;
-}
-
 /* Also where it stands behind what was put in front of it: the sweep sends the cancel then. */
 static bool cancel_finds_a_command(const struct server *server)
 {
@@ -93,7 +87,8 @@ static void cancel_request_carry_out(struct cancel_request *request, struct serv
         server->cancel_asked = true;
         server->cancelled_at = 0;
     }
-    if (server != NULL && server->state == SERVER_LEASED && cancel_has_a_command(server)) {
+    if (server != NULL && server->state == SERVER_LEASED &&
+        pipeline_may_be_at_clients(&server->pipeline)) {
         cancel_start(server);
         struct cancel *cancel = server->cancel;
         if (cancel != NULL) {

@@ -81,9 +81,8 @@ static void lease_end_sequence(struct server *server, struct buffer *messages)
 static bool lease_end_commands(struct server *server)
 {
     struct pipeline *pipeline = &server->pipeline;
-    const struct pipeline_entry *head = pipeline_head(pipeline);
     struct buffer messages = {0};
-    if (head != NULL && !head->ours && !server->clean_cancelled && !pipeline->copying_in)
+    if (!server->clean_cancelled && !pipeline->copying_in && pipeline_may_be_at_clients(pipeline))
         cancel_start(server);
     /* An Execute that is not answered yet may begin a COPY IN; outside of one the server ignores
      * CopyFail. */

@@ -363,29 +363,27 @@ static void server_on_connected(struct stream *stream, int error)
 
 static void server_cancel_again(struct server *server, microseconds now, microseconds after)
 {
-    const struct pipeline_entry *head = pipeline_head(&server->pipeline);
-    if (server->cancel == NULL && head != NULL && !head->ours && !server->pipeline.copying_in &&
-        now - server->cancelled_at >= after)
+    if (server->cancel == NULL && !server->pipeline.copying_in &&
+        now - server->cancelled_at >= after && pipeline_may_be_at_clients(&server->pipeline))
         cancel_start(server);
 }
 
 /* A client's library asks once only. */
 static void server_sweep_asked_cancel(struct server *server, microseconds now)
 {
-    const struct pipeline_entry *head = pipeline_head(&server->pipeline);
     microseconds age = server->cancelled_at - server->command_at;
     bool was_sent = server->cancelled_at != 0;
-    if (head == NULL || (was_sent && (age < 0 || age >= SERVER_CANCEL_FINDS)))
+    if (server->pipeline.count == 0 || (was_sent && (age < 0 || age >= SERVER_CANCEL_FINDS)))
         server->cancel_asked = false;
-    else if (!head->ours)
+    else
         server_cancel_again(server, now, SERVER_CANCEL_SOON_AGAIN);
 }
 
 static void server_sweep_command(struct server *server, microseconds now)
 {
     microseconds limit = server->client->settings->command_timeout;
-    const struct pipeline_entry *head = pipeline_head(&server->pipeline);
-    if (limit == CLOCK_OFF || head == NULL || head->ours || now - server->command_at < limit)
+    if (limit == CLOCK_OFF || now - server->command_at < limit ||
+        !pipeline_may_be_at_clients(&server->pipeline))
         return;
     if (server->timed_out)
         server_cancel_again(server, now, SERVER_CANCEL_AGAIN);
