@@ -24,7 +24,8 @@
 
 uint32_t cancel_pid(unsigned worker, uint32_t slot)
 {
-    return ((worker + 1) << CANCEL_SLOT_BITS) | (slot & ((1u << CANCEL_SLOT_BITS) - 1));
+    return ((worker + CANCEL_FIRST_WORKER) << CANCEL_SLOT_BITS) |
+           (slot & ((1u << CANCEL_SLOT_BITS) - 1));
 }
 
 /* A request on its way to the worker of the client that it names, and back. */
@@ -130,15 +131,15 @@ void cancel_request_start(struct client *client, uint32_t pid, const uint8_t *ke
                           size_t key_length)
 {
     const struct service *service = client->worker->service;
-    uint32_t number = pid >> CANCEL_SLOT_BITS;
-    if (number == 0 || number > service->worker_count || key_length != sizeof(uint32_t)) {
+    uint32_t number = (pid >> CANCEL_SLOT_BITS) - CANCEL_FIRST_WORKER;
+    if (number >= service->worker_count || key_length != sizeof(uint32_t)) {
         client_close(client, "cancel request names nobody");
         return;
     }
     struct cancel_request *request = memory_new(struct cancel_request);
     request->home = client->worker;
     request->client = client;
-    request->target = service->workers[number - 1];
+    request->target = service->workers[number];
     request->slot = pid & ((1u << CANCEL_SLOT_BITS) - 1);
     request->secret =
         (uint32_t)key[0] << 24 | (uint32_t)key[1] << 16 | (uint32_t)key[2] << 8 | key[3];

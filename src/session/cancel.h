@@ -22,8 +22,13 @@ struct client;
 struct server;
 struct worker;
 
-/* The pid of a cancel key: worker in the upper bits, with room for 2047 and a positive number. */
+/*
+ * The pid of a cancel key: worker in the upper bits, with room for 2043 and a positive number. It
+ * is more than any process has (Linux stays below 2^22), so that a client's pg_cancel_backend() or
+ * pg_terminate_backend() of it hits nobody.
+ */
 #define CANCEL_SLOT_BITS 20
+#define CANCEL_FIRST_WORKER 4
 uint32_t cancel_pid(unsigned worker, uint32_t slot);
 
 /* `client` brought a cancel request; it is closed when the request has been carried out. */

@@ -46,6 +46,18 @@ def test_reaches_the_command_from_whichever_worker(pgsluice, cluster, threads):
     assert len(cluster.backend_pids()) == 6
 
 
+def test_a_clients_pid_is_no_process_of_the_server(pgsluice):
+    # Knex cancels by pg_cancel_backend() of the pid that came with the cancel key.
+    client = pgsluice().connect()
+    notices = []
+    client.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+    for function in ("pg_cancel_backend", "pg_terminate_backend"):
+        pid = client.info.backend_pid
+        assert client.execute(f"SELECT {function}({pid})").fetchone() == (False,)
+        assert notices.pop().startswith(f"PID {pid} is not a PostgreSQL")
+    assert pid >= 2**22
+
+
 def test_cancelled_transaction_fails_as_the_servers(pgsluice, cluster, threads):
     daemon = pgsluice(size=1, overflow=0)
     client = daemon.connect()
