@@ -1,0 +1,41 @@
+package pgxrow
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"pgsluice/tests/drivers/go/matrix"
+)
+
+// cacheSize is the default of statement_cache_capacity and of description_cache_capacity.
+const cacheSize = 512
+
+// Statements runs three times as many texts as pgx's caches hold, twice round.
+func (r *Row) Statements(ctx context.Context, _ *matrix.Seen) error {
+	statements := matrix.Statements(3 * cacheSize)
+	return r.eachClient(ctx, func(ctx context.Context, conn *pgxpool.Conn, _ int) error {
+		for range 2 {
+			for _, statement := range statements {
+				if err := expectStatement(ctx, conn, statement); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func expectStatement(ctx context.Context, conn *pgxpool.Conn, statement matrix.Statement) error {
+	rows, err := conn.Query(ctx, statement.SQL, statement.Argument)
+	if err != nil {
+		return fmt.Errorf("%s: %w", statement.SQL, err)
+	}
+	got, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[any])
+	if err != nil {
+		return fmt.Errorf("%s: %w", statement.SQL, err)
+	}
+	return matrix.Equal(statement.SQL, fmt.Sprint(got), statement.Expected)
+}
