@@ -72,7 +72,7 @@ void scram_client_clear(struct scram_client *scram);
 struct scram_server {
     char *client_first_bare; /* owned */
     char *server_first;      /* owned */
-    char nonce[128];         /* client's and ours together */
+    char *nonce;             /* owned: the client's, as long as it likes, and ours behind */
     char channel_binding[8]; /* the gs2 header that client-final must repeat */
 };
 

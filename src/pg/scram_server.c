@@ -45,15 +45,15 @@ static const char *read_first_bare(struct scram_text bare, struct scram_text *no
     return scram_text_is_printable(*nonce) ? NULL : "malformed SCRAM nonce";
 }
 
-/* Puts our part after the client's; false where both do not fit. */
-static bool join_nonces(struct scram_server *scram, struct scram_text client,
+/* Puts our part after the client's. */
+static void join_nonces(struct scram_server *scram, struct scram_text client,
                         const uint8_t random[SCRAM_NONCE_BYTES])
 {
-    if (client.length + SCRAM_TEXT_NONCE_SIZE > sizeof scram->nonce)
-        return false;
-    memcpy(scram->nonce, client.at, client.length);
-    scram_text_encode(random, SCRAM_NONCE_BYTES, scram->nonce + client.length);
-    return true;
+    char ours[SCRAM_TEXT_NONCE_SIZE];
+
+    scram_text_encode(random, SCRAM_NONCE_BYTES, ours);
+    free(scram->nonce);
+    scram->nonce = memory_printf("%.*s%s", (int)client.length, client.at, ours);
 }
 
 char *scram_server_first(struct scram_server *scram, const char *data, size_t length,
@@ -72,10 +72,7 @@ char *scram_server_first(struct scram_server *scram, const char *data, size_t le
         *problem = read_first_bare(rest, &nonce);
     if (*problem != NULL)
         return NULL;
-    if (!join_nonces(scram, nonce, random)) {
-        *problem = "the client's SCRAM nonce is too long";
-        return NULL;
-    }
+    join_nonces(scram, nonce, random);
     scram_text_encode(verifier->salt, verifier->salt_length, salt);
     free(scram->client_first_bare);
     free(scram->server_first);
@@ -173,5 +170,6 @@ void scram_server_clear(struct scram_server *scram)
 {
     free(scram->client_first_bare);
     free(scram->server_first);
+    free(scram->nonce);
     OPENSSL_cleanse(scram, sizeof *scram);
 }

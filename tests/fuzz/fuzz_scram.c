@@ -49,7 +49,7 @@ static void as_server(const struct messages *messages)
 
     require((answer == NULL) == (problem != NULL));
     if (answer != NULL) {
-        require(strlen(scram.nonce) < sizeof scram.nonce);
+        require(strlen(scram.nonce) < messages->first_length + SCRAM_NONCE_BYTES * 2);
         free(answer);
         answer = scram_server_final(&scram, messages->second, messages->second_length, &verifier,
                                     &problem);
