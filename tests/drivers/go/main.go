@@ -13,6 +13,7 @@ import (
 
 	"pgsluice/tests/drivers/go/matrix"
 	"pgsluice/tests/drivers/go/pgxrow"
+	"pgsluice/tests/drivers/go/stdrow"
 )
 
 var entries = []matrix.Entry{
@@ -21,6 +22,9 @@ var entries = []matrix.Entry{
 	pgxrow.Entry("describe_exec", pgx.QueryExecModeDescribeExec),
 	pgxrow.Entry("exec", pgx.QueryExecModeExec),
 	pgxrow.Entry("simple_protocol", pgx.QueryExecModeSimpleProtocol),
+	stdrow.PGX(),
+	stdrow.PQ(),
+	stdrow.PQBinary(),
 }
 
 func main() {

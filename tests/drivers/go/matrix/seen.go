@@ -3,6 +3,7 @@ package matrix
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -41,11 +42,13 @@ func (s *Seen) ObserveSame(texts []string) error {
 	return nil
 }
 
-// Note adds a remark for the reader of the table.
-func (s *Seen) Note(text string) {
+// NoteOnce adds a remark for the reader of the table, unless it is there.
+func (s *Seen) NoteOnce(text string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.notes = append(s.notes, text)
+	if !slices.Contains(s.notes, text) {
+		s.notes = append(s.notes, text)
+	}
 }
 
 func (s *Seen) texts() (observed, notes string) {
