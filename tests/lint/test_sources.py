@@ -31,7 +31,8 @@ FUZZERS = files("tests/fuzz/fuzz_*.c")
 TEST_SOURCES = files("tests/**/*.c", "tests/**/*.h")
 SCRIPTS = files("tests/**/*.py", "tests/check", "tests/bench/run", "tests/regress/run",
                 "tests/versions/run", "tests/suites/run", "tests/drivers/run", "tests/drivers/*/prepare",
-                "tests/drivers/*/run-cases", "tests/apps/pool_demo", "quickstart", ".ci/run")
+                "tests/drivers/*/run-cases", "tests/apps/pool_demo", "tests/apps/measure",
+                "quickstart", ".ci/run")
 TEXTS = files("*.md", "docs/*.md", "configure.ac", "Makefile.am", "etc/*", "man/*", "packaging/*")
 
 
