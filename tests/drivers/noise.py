@@ -6,7 +6,8 @@ import threading
 import psycopg
 from psycopg.pq import ExecStatus
 
-# Each ends outside of a transaction. Whatever is set here would spoil many of the cases.
+# Each ends outside of a transaction. Whatever is set here would spoil many of the cases. Nothing of it
+# pins: a noise that has a server connection for itself disturbs nobody.
 BLOCKS = (
     "SET search_path = pg_temp, information_schema; SET datestyle = 'SQL, DMY'",
     "SET bytea_output = 'escape'; SET extra_float_digits = -3; SET timezone = 'Asia/Kathmandu'",
@@ -14,7 +15,8 @@ BLOCKS = (
     "SET default_transaction_read_only = on; SET default_transaction_isolation = 'serializable'",
     "RESET ALL",
     "SET my.name = 'noise'; SET application_name = 'noise'",
-    "PREPARE p1 AS SELECT 'noise'; EXECUTE p1",
+    "PREPARE p1 AS SELECT 'noise'",
+    "EXECUTE p1",
     "SET ROLE other; SET default_transaction_deferrable = on",
     "BEGIN; SET LOCAL work_mem = '64kB'; DECLARE c1 CURSOR FOR SELECT 1; ROLLBACK",
     "SELECT set_config('my.name', 'more noise', false); SET statement_timeout = '1s'",
