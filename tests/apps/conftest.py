@@ -40,18 +40,18 @@ def kind(request):
 class Openers:
     """Makes ways and services, and brings them to their end in the opposite order."""
 
-    def __init__(self, cluster, folder, kind):
+    def __init__(self, cluster, folder, kind=None):
         self.cluster = cluster
         self.folder = folder
         self.kind = kind
         self.opened = []
 
-    def way(self, kind=None, template=TEMPLATE, **options):
+    def way(self, template=TEMPLATE, **options):
         """To a database of its own: with the shop's tables, or empty with template0."""
         name = f"shop_{next(numbers)}"
         self.cluster.sql(f"CREATE DATABASE {name} OWNER app TEMPLATE {template}")
         folder = None
-        if (kind or self.kind) == "pgsluice":
+        if self.kind == "pgsluice":
             folder = self.folder / name
             folder.mkdir()
         self.opened.append(Way(self.cluster, name, folder, **options))
@@ -74,15 +74,24 @@ class Openers:
 
 @pytest.fixture
 def open_way(cluster, kind, tmp_path):
+    """Ways of both kinds, one after the other."""
     openers = Openers(cluster, tmp_path, kind)
     yield openers.way
     openers.finish()
 
 
 @pytest.fixture
-def open_service(open_way, kind, cluster, tmp_path):
-    """Asks for open_way, so that services end before what they talk to."""
-    openers = Openers(cluster, tmp_path, kind)
+def open_pooled(cluster, tmp_path):
+    """Ways through a pgsluice, for what only pooling can show."""
+    openers = Openers(cluster, tmp_path, "pgsluice")
+    yield openers.way
+    openers.finish()
+
+
+@pytest.fixture
+def open_service(cluster, tmp_path):
+    """Comes behind the ways among a test's fixtures: services end before what they talk to."""
+    openers = Openers(cluster, tmp_path)
     yield openers.service
     openers.finish()
 

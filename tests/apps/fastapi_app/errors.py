@@ -15,6 +15,9 @@ logger = logging.getLogger(__name__)
 UNAVAILABLE = ("53", "57P", "08")
 QUERY_CANCELED = "57014"
 RETRY_AFTER = {"Retry-After": "1"}
+# asyncpg raises the last one where a connection was lost while it prepared a statement, and
+# SQLAlchemy then rolled back.
+LOST = (OSError, PoolTimeout, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -35,8 +38,8 @@ async def database_fault(request: Request, error: Exception) -> JSONResponse:
     code = sqlstate_of(error)
     reason = str(getattr(error, "orig", None) or error) or type(error).__name__
     logger.error("%s %s: SQLSTATE %s: %s", request.method, request.url.path, code, reason)
-    lost = getattr(error, "connection_invalidated", False)
-    if lost or isinstance(error, (OSError, PoolTimeout)) or (code or "").startswith(UNAVAILABLE):
+    lost = isinstance(error, LOST) or getattr(error, "connection_invalidated", False)
+    if lost or (code or "").startswith(UNAVAILABLE):
         return JSONResponse(
             {"detail": "the database is not available", "sqlstate": code},
             status.HTTP_503_SERVICE_UNAVAILABLE,
@@ -57,7 +60,7 @@ async def timed_out(request: Request, error: Exception) -> JSONResponse:
 
 
 def install(app: FastAPI) -> None:
-    for kind in (DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    for kind in (DBAPIError, asyncpg.PostgresError, *LOST):
         app.add_exception_handler(kind, database_fault)
     # asyncpg's command_timeout; more particular than OSError, which it derives from.
     app.add_exception_handler(TimeoutError, timed_out)
