@@ -116,6 +116,9 @@ class Folder:
             except subprocess.TimeoutExpired:
                 output, _ = end(process)
                 status = f"{signal.SIGKILL.name} after {options.limit} s"
+            except BaseException:
+                end(process)
+                raise
         (options.logs / f"{database}.reports").write_text(output)
         return Reports(output, status)
 

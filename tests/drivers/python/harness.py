@@ -22,6 +22,7 @@ QUICK = os.environ.get("QUICK") == "1"
 
 # Drivers hold 100 statements for each connection, or fewer.
 STATEMENTS = 120 if QUICK else 300
+STATEMENT_CLIENTS = 3 if QUICK else CLIENTS
 BATCH = 200
 COPY_ROWS = 2_000 if QUICK else 20_000
 LARGE_BYTES = (4 if QUICK else 64) * 1024 * 1024

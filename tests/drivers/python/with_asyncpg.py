@@ -12,9 +12,9 @@ import asyncpg
 
 import values
 from harness import (
-    BATCH, CANCEL_AFTER, CANCELLED_SECONDS, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS, NOTIFICATIONS,
-    STATEMENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row, asked, at_once_async, create, expect, expect_cancelled,
-    one_observation, setup,
+    BATCH, CANCELLED_SECONDS, CANCEL_AFTER, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS,
+    NOTIFICATIONS, STATEMENTS, STATEMENT_CLIENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row, asked,
+    at_once_async, create, expect, expect_cancelled, one_observation, setup,
 )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ class Connection(Row):
                 for i in range(10):
                     expect(tuple(await named.fetchrow(i, "x")), (i, "x"))
 
-        await at_once_async(work)
+        await at_once_async(work, STATEMENT_CLIENTS)
 
     async def batch(self):
         table = self.table("batch")

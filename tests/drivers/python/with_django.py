@@ -13,9 +13,9 @@ from psycopg import errors
 
 import values
 from harness import (
-    BATCH, CANCEL_AFTER, CANCELLED_SECONDS, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS, NOTIFICATIONS,
-    STATEMENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row, asked, at_once, create, expect, expect_cancelled,
-    one_observation, setup,
+    BATCH, CANCELLED_SECONDS, CANCEL_AFTER, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS,
+    NOTIFICATIONS, STATEMENTS, STATEMENT_CLIENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row, asked,
+    at_once, create, expect, expect_cancelled, one_observation, setup,
 )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ class Connection(Row):
                             cursor.execute(sql, [x])
                             expect(cursor.fetchone()[0], wanted(x), sql)
 
-        at_once(work)
+        at_once(work, STATEMENT_CLIENTS)
 
     def batch(self):
         word = self.word("batch")

@@ -12,9 +12,9 @@ from psycopg.types.json import Json, Jsonb
 
 import values
 from harness import (
-    BATCH, CANCEL_AFTER, CANCELLED_SECONDS, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS, NOTIFICATIONS,
-    STATEMENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Absent, Row, asked, at_once, create, expect, expect_cancelled,
-    one_observation, setup,
+    BATCH, CANCELLED_SECONDS, CANCEL_AFTER, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS,
+    NOTIFICATIONS, STATEMENTS, STATEMENT_CLIENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Absent, Row,
+    asked, at_once, create, expect, expect_cancelled, one_observation, setup,
 )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ class Connection(Row):
                         for x in range(number, number + executions):
                             expect(connection.execute(sql, (x,)).fetchone()[0], wanted(x), sql)
 
-        at_once(work)
+        at_once(work, STATEMENT_CLIENTS)
 
     def batch(self):
         table = self.table("batch")

@@ -15,9 +15,9 @@ from psycopg2 import errors
 
 import values
 from harness import (
-    BATCH, CANCEL_AFTER, CANCELLED_SECONDS, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS, NOTIFICATIONS,
-    STATEMENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row, asked, at_once, create, expect, expect_cancelled,
-    one_observation, setup,
+    BATCH, CANCELLED_SECONDS, CANCEL_AFTER, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS,
+    NOTIFICATIONS, STATEMENTS, STATEMENT_CLIENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row, asked,
+    at_once, create, expect, expect_cancelled, one_observation, setup,
 )  # fmt: skip
 
 # As documented, for types that psycopg2 leaves to the application.
@@ -86,7 +86,7 @@ class Connection(Row):
                         cursor.execute(sql, (number + turn,))
                         expect(cursor.fetchone()[0], wanted(number + turn), sql)
 
-        at_once(work)
+        at_once(work, STATEMENT_CLIENTS)
 
     def batch(self):
         table = self.table("batch")

@@ -10,9 +10,9 @@ from psycopg.types.json import Json, Jsonb
 
 import values
 from harness import (
-    BATCH, CANCEL_AFTER, CANCELLED_SECONDS, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS, NOTIFICATIONS,
-    STATEMENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row, at_once_async, create, expect, expect_cancelled,
-    one_observation, setup,
+    BATCH, CANCELLED_SECONDS, CANCEL_AFTER, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS,
+    NOTIFICATIONS, STATEMENTS, STATEMENT_CLIENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row,
+    at_once_async, create, expect, expect_cancelled, one_observation, setup,
 )  # fmt: skip
 
 # A statement is prepared when it has been executed five times.
@@ -79,7 +79,7 @@ class Connection(Row):
                         for x in range(number, number + executions):
                             expect(await value_of(connection, sql, (x,)), wanted(x), sql)
 
-        await at_once_async(work)
+        await at_once_async(work, STATEMENT_CLIENTS)
 
     async def batch(self):
         table = self.table("batch")

@@ -13,9 +13,9 @@ from sqlalchemy import exc, orm
 import models
 import values
 from harness import (
-    BATCH, CANCEL_AFTER, CANCELLED_SECONDS, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS, NOTIFICATIONS,
-    STATEMENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row, asked, at_once, create, expect, expect_cancelled,
-    one_observation, setup,
+    BATCH, CANCELLED_SECONDS, CANCEL_AFTER, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS,
+    NOTIFICATIONS, STATEMENTS, STATEMENT_CLIENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row, asked,
+    at_once, create, expect, expect_cancelled, one_observation, setup,
 )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ class Engine(Row):
                             expect(connection.scalar(sa.text(sql), {"x": x}), wanted(x), sql)
                     connection.commit()
 
-        at_once(work)
+        at_once(work, STATEMENT_CLIENTS)
 
     def batch(self):
         word = models.word_model(self.table("batch"))

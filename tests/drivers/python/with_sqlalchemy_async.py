@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 import models
 import values
 from harness import (
-    BATCH, CANCEL_AFTER, CANCELLED_SECONDS, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS, NOTIFICATIONS,
-    STATEMENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row, at_once_async, create, expect, expect_cancelled,
-    one_observation, setup,
+    BATCH, CANCELLED_SECONDS, CANCEL_AFTER, CLIENTS, COPY_ROWS, LARGE_BYTES, LARGE_CLIENTS,
+    NOTIFICATIONS, STATEMENTS, STATEMENT_CLIENTS, TRANSACTIONS, UNHARMED_SECONDS, URL, Row,
+    at_once_async, create, expect, expect_cancelled, one_observation, setup,
 )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ class Engine(Row):
                             expect(await connection.scalar(sa.text(sql), {"x": x}), wanted(x), sql)
                     await connection.commit()
 
-        await at_once_async(work)
+        await at_once_async(work, STATEMENT_CLIENTS)
 
     async def batch(self):
         word = models.word_model(self.table("batch"))
