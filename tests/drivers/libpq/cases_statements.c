@@ -194,7 +194,7 @@ void case_statements(struct client *client)
         prepare_one(client, i);
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < STATEMENTS; i++) {
-            for (int value = 0; value < 3; value++)
+            for (int value = 0; value <= round; value++)
                 execute_one(client, i, value);
         }
     }

@@ -38,6 +38,16 @@ fn version_of(package: &str) -> &'static str {
         .unwrap_or("unknown")
 }
 
+/// The cases of the environment's CASES, which has commas between; without it all of them.
+fn wanted_cases() -> Vec<(Case, &'static str)> {
+    let wanted = std::env::var("CASES").unwrap_or_default();
+    let is_wanted = |name| wanted.is_empty() || wanted.split(',').any(|given| given == name);
+    CASES
+        .into_iter()
+        .filter(|(_, name)| is_wanted(*name))
+        .collect()
+}
+
 struct Row {
     name: &'static str,
     package: &'static str,
@@ -97,12 +107,12 @@ async fn run_row<D: Driver>(wanted: &[String], row: Row, make: impl Future<Outpu
     }
     match make.await.map(Arc::new) {
         Ok(driver) => {
-            for (case, name) in CASES {
+            for (case, name) in wanted_cases() {
                 run_case(&row, &driver, case, name).await;
             }
         }
         Err(error) => {
-            for (_, name) in CASES {
+            for (_, name) in wanted_cases() {
                 print_outcome(&row, name, Err(anyhow!("{error:#}")), "", 0.0);
             }
         }

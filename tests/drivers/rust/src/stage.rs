@@ -15,6 +15,7 @@ pub const COPIED: i32 = 20_000;
 pub const NOTIFICATIONS: usize = 50;
 pub const TRANSACTIONS: i32 = 50;
 pub const LARGE: usize = 64 * 1024 * 1024;
+pub const LARGE_IF_QUICK: usize = 4 * 1024 * 1024;
 /// Of so many clients one is cancelled.
 pub const FEW: usize = 4;
 
@@ -143,8 +144,10 @@ pub fn copy_lines(count: i32) -> String {
 }
 
 pub fn large_value() -> Vec<u8> {
-    let mut value = (0..=250).collect::<Vec<u8>>().repeat(LARGE / 251 + 1);
-    value.truncate(LARGE);
+    let quick = std::env::var_os("QUICK").is_some();
+    let size = if quick { LARGE_IF_QUICK } else { LARGE };
+    let mut value = (0..=250).collect::<Vec<u8>>().repeat(size / 251 + 1);
+    value.truncate(size);
     value
 }
 
