@@ -37,7 +37,11 @@ class KnexSession extends Session {
     return this.transaction(work);
   }
 
-  /** Knex cancels by pg_cancel_backend() from another connection. */
+  /**
+   * Knex cancels from another connection by pg_cancel_backend() of the PID that it was given at
+   * login. Through a pooler that PID is no backend's, so that this waits for the end: a time limit
+   * of the server's (statement_timeout) is what works there.
+   */
   async cancelled(text) {
     return this.db.raw(text).timeout(500, { cancel: true });
   }
@@ -89,7 +93,7 @@ class KnexRow extends Row {
 
   /** Knex puts the statement in front of the server's message. */
   describe(error) {
-    return `${error.code} ${error.message.split(' - ').at(-1)}`;
+    return `${error.code ?? 'no code'} ${error.message.split(' - ').at(-1)}`;
   }
 }
 

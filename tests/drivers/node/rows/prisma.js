@@ -7,6 +7,8 @@ import { ABSENT } from '../cases/samples.js';
 import { Row, Session } from './row.js';
 
 const { PrismaClient } = prismaClient;
+// Prisma's own limits (2 s to begin, 5 s to end) are less than a transaction may wait in a pool's line.
+const LONG = 30_000; // milliseconds
 
 class PrismaSession extends Session {
   constructor(prisma, close, openWith) {
@@ -30,11 +32,8 @@ class PrismaSession extends Session {
   }
 
   transaction(work, isolation) {
-    return this.prisma.$transaction((tx) => work(new PrismaSession(tx)), {
-      maxWait: 30_000,
-      timeout: 30_000,
-      ...(isolation === 'serializable' && { isolationLevel: 'Serializable' }),
-    });
+    return this.prisma.$transaction(
+      (tx) => work(new PrismaSession(tx)), isolation === 'serializable' ? { isolationLevel: 'Serializable' } : {});
   }
 
   /** By a time limit: Prisma has no call for it. */
@@ -76,7 +75,7 @@ class PrismaRow extends Row {
 
   #open(config) {
     const adapter = new PrismaPg({ connectionString: process.env.DATABASE_URL, ...config }, this.adapterOptions);
-    const prisma = new PrismaClient({ adapter });
+    const prisma = new PrismaClient({ adapter, transactionOptions: { maxWait: LONG, timeout: LONG } });
     return new PrismaSession(prisma, () => prisma.$disconnect(), (changed) => this.#open(changed));
   }
 
