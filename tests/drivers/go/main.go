@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"pgsluice/tests/drivers/go/gormrow"
 	"pgsluice/tests/drivers/go/matrix"
 	"pgsluice/tests/drivers/go/pgxrow"
 	"pgsluice/tests/drivers/go/stdrow"
@@ -25,6 +26,8 @@ var entries = []matrix.Entry{
 	stdrow.PGX(),
 	stdrow.PQ(),
 	stdrow.PQBinary(),
+	gormrow.Entry("GORM", false),
+	gormrow.Entry("GORM, PrepareStmt", true),
 }
 
 func main() {

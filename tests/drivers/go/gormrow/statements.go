@@ -1,0 +1,34 @@
+package gormrow
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"pgsluice/tests/drivers/go/matrix"
+)
+
+// texts is three times what pgx caches; GORM's own cache has no limit.
+const texts = 3 * 512
+
+// Statements runs many texts, twice round, on whatever connection of the pool is free.
+func (r *Row) Statements(ctx context.Context, _ *matrix.Seen) error {
+	statements := matrix.Statements(matrix.Size(texts))
+	return r.eachClient(ctx, func(db *gorm.DB, _ int) error {
+		for range 2 {
+			for _, statement := range statements {
+				var got any
+				sql := strings.Replace(statement.SQL, "$1", "?", 1)
+				if err := db.Raw(sql, statement.Argument).Row().Scan(&got); err != nil {
+					return fmt.Errorf("%s: %w", sql, err)
+				}
+				if err := matrix.Equal(sql, fmt.Sprint(got), statement.Expected); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
