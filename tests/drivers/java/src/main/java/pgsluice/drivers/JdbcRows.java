@@ -58,7 +58,7 @@ final class JdbcRows {
         return source;
     }
 
-    private static HikariDataSource pooled(Server server) {
+    static HikariDataSource pooled(Server server) {
         HikariConfig config = new HikariConfig();
         config.setJdbcUrl(url(server, ""));
         config.setUsername(server.user());
