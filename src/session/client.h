@@ -59,6 +59,7 @@ struct client {
     bool counted : 1;     /* in service->client_count */
     bool pin_counted : 1; /* in its pool's count of pinned clients */
     bool pin_warned : 1;  /* was told that it is pinned */
+    bool void_block : 1;  /* its BEGIN found no connection: `failure` is for what follows */
     struct stream stream;
     struct worker *worker;
 

@@ -28,6 +28,7 @@
 #include "session/deny.h"
 #include "session/lease.h"
 #include "session/server.h"
+#include "session/void_block.h"
 #include "session/worker.h"
 #include "state/statement.h"
 
@@ -49,6 +50,11 @@ enum relay_step {
 
 /* ---- Errors of our own ---- */
 
+static uint8_t relay_status(const struct client *client)
+{
+    return client->void_block ? MESSAGE_FAILED_TRANSACTION : MESSAGE_IDLE;
+}
+
 /* Says that a request is refused, at the point of the protocol where it stands. `type` is the
  * message that is refused: what follows an extended one is skipped up to its Sync. */
 static enum relay_step relay_refuse_message(struct client *client, uint8_t type,
@@ -69,7 +75,7 @@ static enum relay_step relay_refuse_message(struct client *client, uint8_t type,
     if (type == MESSAGE_QUERY)
         statement_release(&client->unnamed); /* as with one that was carried out */
     if (is_simple)
-        reply_ready(&reply, MESSAGE_IDLE);
+        reply_ready(&reply, relay_status(client));
     else
         client->skipping = true;
     bool sent = client_send(client, &reply);
@@ -80,7 +86,7 @@ static enum relay_step relay_refuse_message(struct client *client, uint8_t type,
 static enum relay_step relay_answer_ready(struct client *client)
 {
     struct buffer reply = {0};
-    reply_ready(&reply, MESSAGE_IDLE);
+    reply_ready(&reply, relay_status(client));
     bool sent = client_send(client, &reply);
     buffer_release(&reply);
     return sent ? STEP_DROP : STEP_END;
@@ -109,17 +115,83 @@ static enum relay_step relay_wait(const struct client *client)
     return client->state >= CLIENT_CLOSING ? STEP_END : STEP_KEEP;
 }
 
-static enum relay_step relay_lease(struct client *client, struct batch *batch, uint8_t type)
+/* What a simple query gets that is answered here. */
+static enum relay_step relay_answer_query(struct client *client, const char *tag, uint8_t status)
 {
-    if (client->failure != NULL) {
+    struct buffer reply = {0};
+    statement_release(&client->unnamed);
+    reply_command_complete(&reply, tag);
+    reply_ready(&reply, status);
+    bool sent = client_send(client, &reply);
+    buffer_release(&reply);
+    return sent ? STEP_DROP : STEP_END;
+}
+
+/* A statement in a block that no server connection knows of: the first one learns why. */
+static enum relay_step relay_refuse_in_block(struct client *client, uint8_t type)
+{
+    struct failure *failure = client->failure;
+    client->failure = failure_new(SQLSTATE_IN_FAILED_TRANSACTION,
+                                  "current transaction is aborted, commands ignored until end of "
+                                  "transaction block",
+                                  NULL, NULL);
+    enum relay_step step = relay_refuse_message(client, type, failure);
+    failure_release(&failure);
+    return step;
+}
+
+/* STEP_FORWARD: the block is over, and the message as any other. */
+static enum relay_step relay_in_void_block(struct client *client, const struct frame *frame,
+                                           size_t available)
+{
+    enum void_block_step next = void_block_take(frame, available);
+    switch (next) {
+    case VOID_BLOCK_REFUSES:
+        return relay_refuse_in_block(client, frame->type);
+    case VOID_BLOCK_BREAKS:
+        client_fatal_failure(client, client->failure);
+        return STEP_END;
+    case VOID_BLOCK_ENDS:
+    case VOID_BLOCK_PASSES:
+        break;
+    }
+    client->void_block = false;
+    failure_release(&client->failure);
+    if (next == VOID_BLOCK_PASSES)
+        return STEP_FORWARD;
+    return relay_answer_query(client, "ROLLBACK", MESSAGE_IDLE);
+}
+
+/* No connection can be had. */
+static enum relay_step relay_refuse(struct client *client, const struct frame *frame,
+                                    size_t available)
+{
+    enum relay_step step;
+    if (client->settings->mode == SETTINGS_TRANSACTION && void_block_begins(frame, available) &&
+        !atomic_load_explicit(&client->worker->service->stopping, memory_order_relaxed)) {
+        client->void_block = true;
+        step = relay_answer_query(client, "BEGIN", MESSAGE_IN_TRANSACTION);
+    } else {
         struct failure *failure = client->failure;
         client->failure = NULL;
-        enum relay_step step = relay_refuse_message(client, type, failure);
+        step = relay_refuse_message(client, frame->type, failure);
         failure_release(&failure);
-        if (client->state == CLIENT_WAITING)
-            client_set_state(client, CLIENT_IDLE);
-        return step;
     }
+    if (client->state == CLIENT_WAITING)
+        client_set_state(client, CLIENT_IDLE);
+    return step;
+}
+
+static enum relay_step relay_lease(struct client *client, struct batch *batch,
+                                   const struct frame *frame, size_t available)
+{
+    if (client->void_block) {
+        enum relay_step step = relay_in_void_block(client, frame, available);
+        if (step != STEP_FORWARD)
+            return step;
+    }
+    if (client->failure != NULL)
+        return relay_refuse(client, frame, available);
     if (client->state == CLIENT_WAITING && (client->in_line || client->server != NULL))
         return STEP_KEEP;
     client->request_at = loop_now(client->worker->loop);
@@ -133,15 +205,16 @@ static enum relay_step relay_lease(struct client *client, struct batch *batch, u
             client_set_state(client, CLIENT_WAITING);
         return relay_wait(client);
     case LEASE_REFUSED:
-        return relay_lease(client, batch, type);
+        return relay_refuse(client, frame, available);
     }
     return STEP_END;
 }
 
 /* A message of a client that has no lease: what needs none is answered here. */
-static enum relay_step relay_unleased(struct client *client, struct batch *batch, uint8_t type)
+static enum relay_step relay_unleased(struct client *client, struct batch *batch,
+                                      const struct frame *frame, size_t available)
 {
-    switch (type) {
+    switch (frame->type) {
     case MESSAGE_SYNC:
         client->skipping = false;
         return relay_answer_ready(client);
@@ -151,7 +224,7 @@ static enum relay_step relay_unleased(struct client *client, struct batch *batch
     case MESSAGE_COPY_FAIL:
         return STEP_DROP; /* the end of a COPY that has failed already, say */
     default:
-        return relay_lease(client, batch, type);
+        return relay_lease(client, batch, frame, available);
     }
 }
 
@@ -397,7 +470,7 @@ static enum relay_step relay_message(struct client *client, struct batch *batch,
     if (client->server == NULL) {
         if (relay_awaits_rest(frame, available))
             return STEP_KEEP;
-        enum relay_step step = relay_unleased(client, batch, frame->type);
+        enum relay_step step = relay_unleased(client, batch, frame, available);
         if (step != STEP_FORWARD)
             return step;
     }
