@@ -93,7 +93,7 @@ class Cases
       2.times do
         (QUICK ? 120 : session.texts).times do |i|
           type = %w[int4 text numeric int8 varchar][i % 5]
-          2.times do
+          session.repeats.times do
             row = session.query("SELECT ($1::int4 + #{i})::#{type} AS c#{i}", [n]).rows[0]
             equal (n + i).to_s, row["c#{i}"].to_i.to_s
           end

@@ -61,7 +61,8 @@ class ActiveRecordSession
 
   def bytes(value) = ActiveModel::Type::Binary.new.serialize(value)
   def unescape(value) = @connection.unescape_bytea(value)
-  def texts = 1_200 # more than ActiveRecord keeps
+  def texts = 1_100 # more than ActiveRecord keeps
+  def repeats = 1 # it prepares each text at once
 
   # Models keep a connection to each thread.
   def items(table)

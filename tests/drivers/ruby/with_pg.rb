@@ -85,6 +85,7 @@ class PgSession
   def bytes(value) = PG::BasicTypeMapForQueries::BinaryData.new(value)
   def unescape(value) = value
   def texts = 300
+  def repeats = 2 # of each text
   def items(table) = Items.new(self, table)
   def close = @connection.finished? || @connection.finish
 
