@@ -67,6 +67,10 @@ class Way:
     def backends(self):
         return self.cluster.backends(USER, self.database)
 
+    def count_sleepers(self):
+        """Backends that run pg_sleep()."""
+        return sum(row["state"] == "active" and "pg_sleep" in row["query"] for row in self.backends())
+
     def _is_at_rest(self):
         if self.daemon:
             pool = self.daemon.pool(self.database, USER)

@@ -2,12 +2,13 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from service import ALEMBIC_INI, run_alembic
 
-TABLES = "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
+TABLES = "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
 ENUMS = "SELECT typname AS name FROM pg_type WHERE typtype = 'e' ORDER BY 1"
 
 
@@ -29,9 +30,7 @@ def migrations(tmp_path):
     """A copy that may grow; its alembic.ini."""
     folder = tmp_path / "own"
     shutil.copytree(ALEMBIC_INI.parent / "migrations", folder / "migrations")
-    text = ALEMBIC_INI.read_text()
-    (folder / "alembic.ini").write_text(text)
-    return folder / "alembic.ini"
+    return Path(shutil.copy(ALEMBIC_INI, folder))
 
 
 def test_upgrade_and_downgrade(empty):
@@ -41,13 +40,10 @@ def test_upgrade_and_downgrade(empty):
     run_alembic(empty.url, "upgrade", "head")
     assert revision(empty) == ["0002"]
     assert names(empty, TABLES) == ["alembic_version", "order_lines", "orders", "products"]
-    assert "0002 (head)" in run_alembic(empty.url, "current")
     assert "No new upgrade operations" in run_alembic(empty.url, "check")
-    run_alembic(empty.url, "downgrade", "-1")
-    assert revision(empty) == ["0001"]
     run_alembic(empty.url, "downgrade", "base")
     assert (names(empty, TABLES), names(empty, ENUMS)) == (["alembic_version"], [])
-    run_alembic(empty.url, "upgrade", "head")
+    assert revision(empty) == []
     empty.wait_for_rest()
 
 
@@ -60,7 +56,6 @@ def test_failing_migration_changes_nothing(empty, migrations):
         run_alembic(empty.url, "upgrade", "head", ini=migrations)
     assert names(empty, TABLES) == []
     empty.wait_for_rest()
-    run_alembic(empty.url, "upgrade", "0002", ini=migrations)
 
 
 def test_autogenerate(empty, migrations):
