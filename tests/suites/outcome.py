@@ -25,6 +25,11 @@ class Outcome:
         if state == "failed":
             self.texts[test] = self.texts.get(test, "") + text
 
+    def add(self, other):
+        self.seconds += other.seconds
+        for test, state in other.states.items():
+            self.take(test, state, other.texts.get(test, ""))
+
     def count(self, state):
         return sum(found == state for found in self.states.values())
 
