@@ -167,7 +167,7 @@ static enum relay_step relay_refuse(struct client *client, const struct frame *f
                                     size_t available)
 {
     enum relay_step step;
-    if (client->settings->mode == SETTINGS_TRANSACTION && void_block_begins(frame, available) &&
+    if (client->settings->mode != SETTINGS_STATEMENT && void_block_begins(frame, available) &&
         !atomic_load_explicit(&client->worker->service->stopping, memory_order_relaxed)) {
         client->void_block = true;
         step = relay_answer_query(client, "BEGIN", MESSAGE_IN_TRANSACTION);
