@@ -2,15 +2,29 @@
 statement in it gets the error, so that drivers that never forget a failed BEGIN work on."""
 
 import asyncio
+import signal
 
 import asyncpg
 import psycopg
 import pytest
 
-from raw_client import SYNC, Closed, RawClient, bind, execute, fields, parse, query
 from cluster import wait_until
+from raw_client import SYNC, Closed, RawClient, bind, execute, fields, parse, query
 
 TRUST = {"auth": "trust"}
+
+
+def test_session_mode(pgsluice):
+    daemon = pgsluice(pgsluice=TRUST, size=1, overflow=0, timeout="200ms", mode="session")
+    holder = RawClient(daemon)
+    holder.ask("SELECT 1")
+    client = RawClient(daemon)
+    assert said(client, query("BEGIN")) == ("CZ", "BEGIN", "T")
+    assert said(client, query("SELECT 1")) == ("EZ", "53300", "E")
+    assert said(client, query("ROLLBACK")) == ("CZ", "ROLLBACK", "I")
+    holder.close()
+    wait_until(lambda: said(client, query("SELECT 1"))[0] == "TDCZ", what="the connection is free")
+    client.close()
 
 
 @pytest.fixture
@@ -39,7 +53,7 @@ def said(client, *messages):
     return kinds(answer), word, answer[-1][1].decode()
 
 
-@pytest.mark.parametrize("begin", ["BEGIN", "begin;", " BEGIN WORK ; ", "START TRANSACTION READ ONLY, DEFERRABLE",
+@pytest.mark.parametrize("begin", ["BEGIN", "begin;", " /* a */ BEGIN WORK ; ;", "START TRANSACTION READ ONLY, DEFERRABLE",
                                    "BEGIN ISOLATION LEVEL SERIALIZABLE;"])  # fmt: skip
 @pytest.mark.parametrize("end", ["ROLLBACK", "COMMIT;", "end transaction", " abort work ; "])
 def test_first_statement_gets_the_error(full, begin, end):
@@ -58,7 +72,7 @@ def test_block_without_a_statement(full):
     assert said(full, query("SELECT 1")) == ("EZ", "53300", "I")
 
 
-@pytest.mark.parametrize("text", ["BEGIN; SELECT 1", "BEGINNING", "START", "/* */ BEGIN", "BEGIN READ ONLY; ;", ""])
+@pytest.mark.parametrize("text", ["BEGIN; SELECT 1", "BEGINNING", "START", "BEGIN READ ONLY; ; COMMIT", ""])
 def test_other_texts_get_the_error_at_once(full, text):
     kind, word, status = said(full, query(text))
     assert (kind, word, status) == ("EZ", "53300", "I")
@@ -119,10 +133,17 @@ def test_server_that_is_down(pgsluice, cluster):
     client.close()
 
 
-def test_stop_of_pgsluice(full):
-    assert said(full, query("BEGIN")) == ("CZ", "BEGIN", "T")
-    assert said(full, query("SELECT 1")) == ("EZ", "53300", "E")
-    full.let_go()
+def test_stop_of_pgsluice(pgsluice):
+    daemon = pgsluice(pgsluice=TRUST, size=1, overflow=0, timeout="200ms")
+    holder, client = RawClient(daemon), RawClient(daemon)
+    holder.ask("BEGIN")
+    assert said(client, query("BEGIN")) == ("CZ", "BEGIN", "T")
+    daemon.send(signal.SIGTERM)
+    refusal = fields(client.until("E")[-1][1])
+    assert (refusal["S"], refusal["C"]) == ("FATAL", "57P01")
+    for one in (client, holder):
+        one.close()
+    assert daemon.wait() == 0
 
 
 def test_asyncpg_and_psycopg_work_on(pgsluice):
