@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"gorm.io/gorm"
-
 	"pgsluice/tests/drivers/go/matrix"
 )
 
@@ -16,7 +14,8 @@ const texts = 3 * 512
 // Statements runs many texts, twice round, on whatever connection of the pool is free.
 func (r *Row) Statements(ctx context.Context, _ *matrix.Seen) error {
 	statements := matrix.Statements(matrix.Size(texts))
-	return r.eachClient(ctx, func(db *gorm.DB, _ int) error {
+	return matrix.Clients(ctx, min(r.clients, matrix.StatementClients), func(ctx context.Context, _ int) error {
+		db := r.db.WithContext(ctx)
 		for range 2 {
 			for _, statement := range statements {
 				var got any

@@ -2,6 +2,9 @@ package matrix
 
 import "fmt"
 
+// StatementClients run the many statements at the same time.
+const StatementClients = 4
+
 // Statement is one of many distinct texts, its argument, and its result as fmt.Sprint shows it.
 type Statement struct {
 	SQL      string

@@ -13,10 +13,16 @@ import (
 // cacheSize is the default of statement_cache_capacity and of description_cache_capacity.
 const cacheSize = 512
 
-// Statements runs three times as many texts as pgx's caches hold, twice round.
+// Statements runs three times as many texts as pgx's caches hold, twice round. As each of them is
+// prepared, described and dropped again each time, not all of the clients do it.
 func (r *Row) Statements(ctx context.Context, _ *matrix.Seen) error {
 	statements := matrix.Statements(3 * cacheSize)
-	return r.eachClient(ctx, func(ctx context.Context, conn *pgxpool.Conn, _ int) error {
+	return matrix.Clients(ctx, min(r.clients, matrix.StatementClients), func(ctx context.Context, _ int) error {
+		conn, err := r.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Release()
 		for range 2 {
 			for _, statement := range statements {
 				if err := expectStatement(ctx, conn, statement); err != nil {

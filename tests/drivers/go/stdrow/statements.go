@@ -15,7 +15,12 @@ const preparedStatements = 300
 // them twice round.
 func (r *Row) Statements(ctx context.Context, _ *matrix.Seen) error {
 	statements := matrix.Statements(r.driver.texts())
-	return r.eachClient(ctx, func(ctx context.Context, conn *sql.Conn, _ int) error {
+	return matrix.Clients(ctx, min(r.clients, matrix.StatementClients), func(ctx context.Context, _ int) error {
+		conn, err := r.db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
 		for range 2 {
 			for _, statement := range statements {
 				row := conn.QueryRowContext(ctx, statement.SQL, statement.Argument)
