@@ -7,6 +7,9 @@ import postgres from 'postgres';
 import { Row, Session } from './row.js';
 
 const URL = process.env.DATABASE_URL;
+// Rows of COPY that fit into a stream's buffer: postgres.js stops reading for good where the end of
+// the data comes while the stream has no room.
+const PAGE = 300;
 
 /** What postgres.js makes of a NULL in an array of texts. */
 export const NULL_IS_A_WORD = { 'text[]': '["a \\"b\\"","NULL","c,d\\\\"]' };
@@ -51,8 +54,16 @@ export class SqlSession extends Session {
   }
 
   async copyOut(text) {
-    // Read as it comes: postgres.js that has to hold the stream back at its very end stays there.
-    const readable = await this.sql.unsafe(text).readable();
+    const pages = [];
+    do {
+      pages.push(await this.#copyPage(text, pages.length * PAGE));
+    } while (pages.at(-1) !== '');
+    return pages.join('');
+  }
+
+  async #copyPage(text, offset) {
+    const page = text.replace(/\) TO STDOUT$/, ` LIMIT ${PAGE} OFFSET ${offset}) TO STDOUT`);
+    const readable = await this.sql.unsafe(page).readable();
     const chunks = [];
     readable.on('data', (chunk) => chunks.push(chunk));
     await once(readable, 'end');
