@@ -8,12 +8,12 @@ import (
 	"pgsluice/tests/drivers/go/matrix"
 )
 
-// texts is three times what pgx caches; GORM's own cache has no limit.
-const texts = 3 * 512
+// cacheSize is what pgx caches; GORM's own cache has no limit.
+const cacheSize = 512
 
 // Statements runs many texts, twice round, on whatever connection of the pool is free.
 func (r *Row) Statements(ctx context.Context, _ *matrix.Seen) error {
-	statements := matrix.Statements(matrix.Size(texts))
+	statements := matrix.Statements(matrix.Beyond(cacheSize))
 	return matrix.Clients(ctx, min(r.clients, matrix.StatementClients), func(ctx context.Context, _ int) error {
 		db := r.db.WithContext(ctx)
 		for range 2 {

@@ -5,6 +5,14 @@ import "fmt"
 // StatementClients run the many statements at the same time.
 const StatementClients = 4
 
+// Beyond is three times what a driver's cache holds, or somewhat more than it holds if Quick.
+func Beyond(cache int) int {
+	if Quick {
+		return cache + cache/4
+	}
+	return 3 * cache
+}
+
 // Statement is one of many distinct texts, its argument, and its result as fmt.Sprint shows it.
 type Statement struct {
 	SQL      string

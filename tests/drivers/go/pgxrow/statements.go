@@ -13,10 +13,10 @@ import (
 // cacheSize is the default of statement_cache_capacity and of description_cache_capacity.
 const cacheSize = 512
 
-// Statements runs three times as many texts as pgx's caches hold, twice round. As each of them is
+// Statements runs more texts than pgx's caches hold, twice round. As each of them is
 // prepared, described and dropped again each time, not all of the clients do it.
 func (r *Row) Statements(ctx context.Context, _ *matrix.Seen) error {
-	statements := matrix.Statements(3 * cacheSize)
+	statements := matrix.Statements(matrix.Beyond(cacheSize))
 	return matrix.Clients(ctx, min(r.clients, matrix.StatementClients), func(ctx context.Context, _ int) error {
 		conn, err := r.pool.Acquire(ctx)
 		if err != nil {

@@ -24,7 +24,7 @@ func PGX() matrix.Entry {
 
 func (pgxDriver) open() (*sql.DB, error) { return sql.Open("pgx", "") }
 
-func (pgxDriver) texts() int { return 3 * 512 }
+func (pgxDriver) texts() int { return matrix.Beyond(512) }
 
 func (pgxDriver) array(values any) any { return values }
 
