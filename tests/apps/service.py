@@ -111,7 +111,10 @@ class Service:
     def wait_until_ready(self):
         def all_started():
             assert self.process.poll() is None, f"the service ended at once:\n{self.log()}"
-            return self.log().count("Application startup complete") >= self.workers
+            log = self.log()
+            # A single process binds its port last, several have it from their parent.
+            started = log.count("Application startup complete") >= self.workers
+            return started and "Uvicorn running on" in log
 
         wait_until(all_started, timeout=60, what="the service is ready")
         return self

@@ -107,7 +107,7 @@ def test_graceful_shutdown(open_way, open_service):
     answers = []
 
     def create(sku):
-        answers.append(service.post("/trials/create_slowly", sku=sku, seconds=1))
+        answers.append(service.post("/trials/create_slowly", sku=sku, seconds=2))
 
     requests = [threading.Thread(target=create, args=(f"sku {n}",)) for n in range(4)]
     for request in requests:
