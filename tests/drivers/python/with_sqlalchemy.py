@@ -214,6 +214,7 @@ class Engine(Row):
                     if (number + turn) % 2:
                         expect(connection.scalar(sa.text(f"SELECT pg_sleep({UNHARMED_SECONDS})::text")), "")
                         continue
+                    connection.execute(sa.text("SELECT 1"))  # begins, so that a cancel does not come behind BEGIN
                     timer = threading.Timer(CANCEL_AFTER, connection.connection.driver_connection.cancel)
                     timer.start()
                     started = time.monotonic()
