@@ -148,7 +148,7 @@ async def codecs(connection: Annotated[Any, Depends(driver_connection)]) -> dict
         await connection.set_type_codec(
             "jsonb",
             schema="pg_catalog",
-            encoder=lambda value: b"\x01" + value,
+            encoder=lambda text: b"\x01" + text.encode(),
             decoder=lambda value: value[1:].decode(),
             format="binary",
         )

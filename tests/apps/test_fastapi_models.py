@@ -124,6 +124,8 @@ def test_codecs_that_a_program_sets(shop):
                 "range": "<Range [Decimal('1'), Decimal('2'))>",
                 "row": "(<Channel.WEB: 'web'>,)",
             }
+    for number in range(20):  # on the same connections, with the engine's own codecs again
+        assert shop.add(f"p{number}", attributes={"n": number})["attributes"] == {"n": number}
 
 
 def test_settings_that_the_engine_sends(shop):
