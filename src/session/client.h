@@ -60,6 +60,7 @@ struct client {
     bool pin_counted : 1; /* in its pool's count of pinned clients */
     bool pin_warned : 1;  /* was told that it is pinned */
     bool void_block : 1;  /* its BEGIN found no connection: `failure` is for what follows */
+    bool void_ending : 1; /* the same, and a server is to answer the ROLLBACK: if one can be had */
     struct stream stream;
     struct worker *worker;
 

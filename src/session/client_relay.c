@@ -127,14 +127,19 @@ static enum relay_step relay_answer_query(struct client *client, const char *tag
     return sent ? STEP_DROP : STEP_END;
 }
 
+static struct failure *relay_in_failed_block(void)
+{
+    return failure_new(SQLSTATE_IN_FAILED_TRANSACTION,
+                       "current transaction is aborted, commands ignored until end of "
+                       "transaction block",
+                       NULL, NULL);
+}
+
 /* A statement in a block that no server connection knows of: the first one learns why. */
 static enum relay_step relay_refuse_in_block(struct client *client, uint8_t type)
 {
     struct failure *failure = client->failure;
-    client->failure = failure_new(SQLSTATE_IN_FAILED_TRANSACTION,
-                                  "current transaction is aborted, commands ignored until end of "
-                                  "transaction block",
-                                  NULL, NULL);
+    client->failure = relay_in_failed_block();
     enum relay_step step = relay_refuse_message(client, type, failure);
     failure_release(&failure);
     return step;
@@ -156,6 +161,7 @@ static enum relay_step relay_in_void_block(struct client *client, const struct f
         break;
     }
     client->void_block = false;
+    client->void_ending = next == VOID_BLOCK_PASSES;
     failure_release(&client->failure);
     if (next == VOID_BLOCK_PASSES)
         return STEP_FORWARD;
@@ -173,7 +179,9 @@ static enum relay_step relay_refuse(struct client *client, const struct frame *f
         step = relay_answer_query(client, "BEGIN", MESSAGE_IN_TRANSACTION);
     } else {
         struct failure *failure = client->failure;
-        client->failure = NULL;
+        client->failure = client->void_ending ? relay_in_failed_block() : NULL;
+        client->void_block = client->void_ending;
+        client->void_ending = false;
         step = relay_refuse_message(client, frame->type, failure);
         failure_release(&failure);
     }

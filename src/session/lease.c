@@ -55,6 +55,7 @@ static void lease_link(struct client *client, struct server *server)
 {
     check(client->server == NULL && server->client == NULL);
     client->server = server;
+    client->void_ending = false;
     server->client = client;
     server->leased_at = loop_now(server->worker->loop);
     server->transaction_at = 0;

@@ -368,12 +368,14 @@ static void server_cancel_again(struct server *server, microseconds now, microse
         cancel_start(server);
 }
 
-/* A client's library asks once only. */
+/* A client's library asks once only. What it has sent behind its command must not be hit. */
 static void server_sweep_asked_cancel(struct server *server, microseconds now)
 {
     microseconds age = server->cancelled_at - server->command_at;
     bool was_sent = server->cancelled_at != 0;
-    if (server->pipeline.count == 0 || (was_sent && (age < 0 || age >= SERVER_CANCEL_FINDS)))
+    bool more_follows = server->pipeline.ready_owed > 1;
+    if (server->pipeline.count == 0 ||
+        (was_sent && (more_follows || age < 0 || age >= SERVER_CANCEL_FINDS)))
         server->cancel_asked = false;
     else
         server_cancel_again(server, now, SERVER_CANCEL_SOON_AGAIN);

@@ -142,6 +142,7 @@ bool server_error_take(struct server *server, struct batch *batch, const struct 
         return server->fatal_forwarded;
     }
     belief_doubt(server);
+    server->cancel_asked = false; /* it has found what it was for, or that has failed anyway */
     if (verdict != PIPELINE_FORWARD || server->client == NULL)
         return false;
     if (head != NULL && head->note == SERVER_NOTE_CHANGED &&

@@ -45,6 +45,8 @@ struct sim_client {
     unsigned units, burst, depth;
     unsigned cancels, hits; /* requests that named it, commands of it that were cancelled */
     bool doubt;             /* what it sent last may have been carried out or not */
+    bool begun;             /* its block has had nothing but the BEGIN yet */
+    bool void_block;        /* and no server connection: what follows must fail */
     bool leaving;           /* has said Terminate, or was told FATAL */
     microseconds rests_until;
     TAILQ_ENTRY(sim_client) link;
@@ -121,11 +123,14 @@ static bool is_surprise(struct sim_client *client, const struct failure *failure
     const char *code = failure->sqlstate;
     if (strcmp(code, "57014") == 0) {
         client->hits++;
+        client->void_block |= client->begun && failure->detail != NULL; /* in line */
         sim_require(client->hits <= client->cancels,
                     "client %u: cancelled %u times, asked for %u times: %s", client->number,
                     client->hits, client->cancels, failure->message);
         return true;
     }
+    if (client->void_block && strcmp(code, "25P02") == 0)
+        return true;
     bool refused = strcmp(code, "53300") == 0;
     bool lost = strncmp(code, "08", 2) == 0 || strncmp(code, "57P", 3) == 0;
     if (!refused && !lost)
@@ -133,8 +138,9 @@ static bool is_surprise(struct sim_client *client, const struct failure *failure
     sim_require(refused ? world.rules.may_wait_long || world.rules.rough
                         : world.rules.rough || world.shutting_down,
                 "client %u: %s %s", client->number, code, failure->message);
-    sim_require(is_outside_transaction(client), "client %u: %s %s within its transaction",
-                client->number, code, failure->message);
+    sim_require(is_outside_transaction(client) || client->begun || client->void_block,
+                "client %u: %s %s within its transaction", client->number, code, failure->message);
+    client->void_block |= client->begun;
     return true;
 }
 
@@ -145,8 +151,10 @@ static bool is_fatal(const struct frame *frame)
 
 static void take_fatal(struct sim_client *client, const struct failure *failure)
 {
-    sim_require(world.rules.rough || world.shutting_down, "client %u: FATAL %s %s", client->number,
-                failure->sqlstate, failure->message);
+    /* A COMMIT that must not be taken for a success. */
+    bool void_commit = client->void_block || client->begun;
+    sim_require(world.rules.rough || world.shutting_down || void_commit, "client %u: FATAL %s %s",
+                client->number, failure->sqlstate, failure->message);
     client->leaving = client->doubt = true;
 }
 
@@ -169,6 +177,18 @@ static bool is_error(const struct frame *frame, const char *sqlstate)
            memmem(frame->body, frame->size - FRAME_HEADER_SIZE, sqlstate, 5) != NULL;
 }
 
+static bool is_tag(const struct frame *frame, const char *tag)
+{
+    return frame->type == MESSAGE_COMMAND_COMPLETE &&
+           frame->size == FRAME_HEADER_SIZE + strlen(tag) + 1 &&
+           memcmp(frame->body, tag, strlen(tag)) == 0;
+}
+
+static bool is_ready(const struct frame *frame, uint8_t status)
+{
+    return frame->type == MESSAGE_READY_FOR_QUERY && frame->body[0] == status;
+}
+
 /* The next message that its own session says; settings are compared by what they are. */
 static void expect(struct sim_client *client, const struct frame *got)
 {
@@ -180,6 +200,19 @@ static void expect(struct sim_client *client, const struct frame *got)
     /* A statement whose Parse failed behind an earlier Sync goes by pgsluice's name of it. */
     if (is_error(got, "26000") && is_error(&want, "26000")) {
         buffer_consume(out, want.size);
+        return;
+    }
+    /* A block that no server connection knew of. */
+    if (client->begun && is_tag(got, "ROLLBACK") && is_tag(&want, "COMMIT")) {
+        buffer_consume(out, want.size);
+        return;
+    }
+    /* A ROLLBACK of the extended protocol went to a server that knows of no block. */
+    if ((client->void_block || client->begun) && is_ready(got, MESSAGE_IDLE) &&
+        !is_ready(&want, MESSAGE_IDLE) && want.type == MESSAGE_READY_FOR_QUERY) {
+        buffer_consume(out, want.size);
+        client->own.status = MESSAGE_IDLE;
+        client->own.in_transaction = false;
         return;
     }
     if (want.size != got->size ||
@@ -212,6 +245,15 @@ static void check_told(const struct sim_client *client)
     }
 }
 
+/* A BEGIN for which there is no server connection begins; its first statement gets the error. */
+static void watch_block(struct sim_client *client, const struct frame *frame)
+{
+    if (frame->type == MESSAGE_COMMAND_COMPLETE)
+        client->begun = is_tag(frame, "BEGIN");
+    else if (client->own.status == MESSAGE_IDLE)
+        client->begun = client->void_block = false;
+}
+
 static void take_reply(struct sim_client *client, const struct frame *frame)
 {
     struct failure *failure = frame->type == MESSAGE_ERROR_RESPONSE
@@ -233,6 +275,7 @@ static void take_reply(struct sim_client *client, const struct frame *frame)
             if (by_server)
                 sim_session_cancel(&client->own);
             sim_session_error(&client->own, NULL, NULL);
+            client->begun = false;
             own_skip_silent(client);
             return;
         }
@@ -243,6 +286,7 @@ static void take_reply(struct sim_client *client, const struct frame *frame)
         drop_parameters(client);
     }
     expect(client, frame);
+    watch_block(client, frame);
     if (frame->type == MESSAGE_READY_FOR_QUERY)
         check_told(client);
     own_skip_silent(client);

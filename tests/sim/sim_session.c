@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define IN_FAILED_TRANSACTION                                                                      \
+    "current transaction is aborted, commands ignored until end of transaction block"
+
 void sim_session_start(struct sim_session *session, const struct sim_session_host *host,
                        void *context)
 {
@@ -339,7 +342,7 @@ static bool run_statement(struct sim_session *session, const struct sim_statemen
     }
     session->host->runs(session, statement);
     if (session->status == MESSAGE_FAILED_TRANSACTION && !sim_kind_is_exit(statement->kind)) {
-        sim_session_error(session, "25P02", "current transaction is aborted");
+        sim_session_error(session, "25P02", IN_FAILED_TRANSACTION);
         return false;
     }
     if (statement->kind == SIM_DISCARD_ALL &&
@@ -387,7 +390,7 @@ static bool aborted(struct sim_session *session, const char *text)
     (void)sim_sql_parse(text, list);
     if (sim_kind_is_exit(list[0].kind))
         return false;
-    sim_session_error(session, "25P02", "current transaction is aborted");
+    sim_session_error(session, "25P02", IN_FAILED_TRANSACTION);
     return true;
 }
 

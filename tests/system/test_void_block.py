@@ -93,6 +93,16 @@ def test_extended_messages_in_it(full):
     assert full.ask("SELECT 2") == ("TDCZ", ["2"])
 
 
+def test_extended_rollback_that_finds_no_connection_either(full):
+    rollback = (parse("ROLLBACK"), bind(), execute(), SYNC)
+    assert said(full, query("BEGIN")) == ("CZ", "BEGIN", "T")
+    assert said(full, *rollback) == ("EZ", "53300", "E")
+    assert said(full, query("SELECT 1")) == ("EZ", "25P02", "E")
+    full.let_go()
+    assert said(full, *rollback) == ("12NCZ", "ROLLBACK", "I")
+    assert full.ask("SELECT 2") == ("TDCZ", ["2"])
+
+
 def test_rollback_with_more_behind_it_is_the_servers(full):
     assert said(full, query("BEGIN")) == ("CZ", "BEGIN", "T")
     assert said(full, query("SELECT 1")) == ("EZ", "53300", "E")
