@@ -4,6 +4,7 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from pydantic_core import from_json
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -149,7 +150,7 @@ async def codecs(connection: Annotated[Any, Depends(driver_connection)]) -> dict
             "jsonb",
             schema="pg_catalog",
             encoder=lambda text: b"\x01" + text.encode(),
-            decoder=lambda value: value[1:].decode(),
+            decoder=lambda value: from_json(value[1:]),
             format="binary",
         )
 
